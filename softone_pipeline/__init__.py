@@ -1,0 +1,1 @@
+"""Customer invoices from SoftOne GO to DuckDB tables that finance people trust, run by Dagster."""

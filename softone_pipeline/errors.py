@@ -1,0 +1,125 @@
+"""Every error this package raises on purpose. None of them ever carries a key, a token or a URL's query.
+
+    SoftOneError
+    ├── SettingsError               a setting is missing or malformed
+    ├── AuthenticationError         the ERP refused the login or a fresh token
+    ├── RequestError                one request to the ERP came to nothing
+    │   ├── EndpointNotFoundError   neither known path answers
+    │   ├── RequestRefusedError     the ERP said no (4xx); asking again will not help
+    │   └── RequestFailedError      it kept failing for as many attempts as the settings allow
+    ├── InvoiceUnreadable           one invoice cannot be typed exactly (softone/models.py; ends in raw.quarantine)
+    ├── WindowError                 a window of days could not be read whole; nothing of it was written
+    │   └── UnstableWindowError     its pages kept moving while they were read
+    └── WarehouseError              the DuckDB side
+        ├── WarehouseLockedError    another process holds the file for longer than we wait
+        ├── WarehouseVersionError   the file was made by a newer or unknown version of this package
+        └── WarehouseAccessError    the file or its folder cannot be read or written
+
+An error says what happened, to which company, day, page or invoice, and what to do next. The facts are
+fields as well, so that a caller need not read the sentence.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class SoftOneError(Exception):
+    """The root: catch this to catch everything the package raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingProblem:
+    """One setting that is missing or malformed: its environment variable and what it should look like."""
+
+    variable: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.variable}: {self.problem}"
+
+
+class SettingsError(SoftOneError):
+    """One or more settings are missing or malformed. `problems` names each of them."""
+
+    def __init__(self, problems: Sequence[SettingProblem]) -> None:
+        self.problems = tuple(problems)
+        lines = "\n".join(f"  {problem}" for problem in self.problems)
+        super().__init__(
+            f"The settings are not complete:\n{lines}\nSet them in the environment or in a .env file beside you."
+        )
+
+
+class AuthenticationError(SoftOneError):
+    """The ERP refused the login, or a token it had just issued. `server_message` is its own text."""
+
+    def __init__(self, what: str, *, server_message: str | None = None) -> None:
+        self.server_message = server_message
+        said = f" The server says: {server_message}" if server_message else ""
+        super().__init__(f"{what}{said}")
+
+
+class RequestError(SoftOneError):
+    """One request came to nothing. `status` is the HTTP status, None when no answer came."""
+
+    def __init__(self, message: str, *, status: int | None = None, attempts: int = 1) -> None:
+        self.status = status
+        self.attempts = attempts
+        super().__init__(message)
+
+
+class EndpointNotFoundError(RequestError):
+    """Neither the documented path nor its alternative answers under this base URL."""
+
+
+class RequestRefusedError(RequestError):
+    """The ERP refused the request (a 4xx that is not about login or rate): asking again will not help."""
+
+
+class RequestFailedError(RequestError):
+    """The request kept failing (no connection, 5xx, 429, a body that is no list of invoices)."""
+
+
+class WindowError(SoftOneError):
+    """A window of days could not be read whole. Nothing of it was written; earlier data stands.
+
+    `first_day` and `last_day` are inclusive; `page` is the page that failed, None when it was no single page.
+    """
+
+    def __init__(
+        self, reason: str, *, company: str, first_day: dt.date, last_day: dt.date, page: int | None = None
+    ) -> None:
+        self.reason = reason
+        self.company = company
+        self.first_day = first_day
+        self.last_day = last_day
+        self.page = page
+        days = f"{first_day}" if first_day == last_day else f"{first_day} to {last_day}"
+        where = f"company {company}, {days}" + (f", page {page}" if page is not None else "")
+        super().__init__(f"Invoices could not be read ({where}): {reason} Nothing was written for it.")
+
+
+class UnstableWindowError(WindowError):
+    """The pages of a window kept moving while they were read, however often it was begun again."""
+
+
+class WarehouseError(SoftOneError):
+    """Something about the DuckDB files. `path` names the file."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        self.path = path
+        super().__init__(message)
+
+
+class WarehouseLockedError(WarehouseError):
+    """Another process held the database for longer than we are willing to wait."""
+
+
+class WarehouseVersionError(WarehouseError):
+    """The database was made by a newer or unknown version of this package, and is left alone."""
+
+
+class WarehouseAccessError(WarehouseError):
+    """The database or its folder cannot be read or written (rights, disk full, not a DuckDB file)."""

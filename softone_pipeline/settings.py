@@ -1,0 +1,213 @@
+"""The one reader of environment variables. Every setting is declared here, with its default and its meaning.
+
+`.env` in the current folder is read too; the environment wins over it. An empty variable counts as not set.
+`ErpSettings` is what the client needs, `PipelineSettings` what the tables, the files and the partitions need.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from softone_pipeline.errors import SettingProblem, SettingsError
+
+STOCKHOLM = ZoneInfo("Europe/Stockholm")
+PREFIX = "SOFTONE_"
+
+# A DuckDB file whose stem is one of these makes `raw.x` ambiguous for whoever opens it.
+_RESERVED_STEMS = {"raw", "core", "mart", "main", "temp", "system", "pg_catalog", "information_schema"}
+
+
+def stockholm_today() -> dt.date:
+    """The calendar day in Sweden now."""
+    return dt.datetime.now(STOCKHOLM).date()
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def load(cls, **given: Any) -> Self:
+        """Read the environment (arguments win over it).
+
+        Raises SettingsError naming every variable that is missing or malformed; never shows a value of a secret.
+        """
+        try:
+            return cls(**{name: value for name, value in given.items() if value is not None})
+        except ValidationError as error:
+            raise SettingsError(_problems(cls, error)) from None
+
+
+class ErpSettings(_Settings):
+    """How to reach the ERP, and how hard to press it."""
+
+    base_url: str = Field(
+        default="https://apiexternal.softone.se",
+        description="Root of the API. https always; plain http only to this machine (the sandbox).",
+    )
+    company_api_key: SecretStr = Field(
+        min_length=1, description="The key that identifies the company; SoftOne GO issues it."
+    )
+    connect_api_key: SecretStr = Field(
+        min_length=1, description="The key that identifies the integration; SoftOne issues it."
+    )
+    token: SecretStr | None = Field(
+        default=None, description="A token to use as it is. Without username and password it cannot be renewed."
+    )
+    license: str | None = Field(default=None, description="The licence number, when the login asks for one.")
+    username: str | None = Field(
+        default=None, validate_default=True, description="The API user. Needed unless a token is given."
+    )
+    password: SecretStr | None = Field(
+        default=None, validate_default=True, description="The API user's password. Needed unless a token is given."
+    )
+    company: str = Field(
+        default="default", min_length=1, description="Label of the company in every table's first column."
+    )
+    page_size: int = Field(default=500, ge=1, le=100_000, description="Invoices asked for per page.")
+    include_preliminary: bool = Field(default=True, description="Fetch invoices that are not definitive yet as well.")
+    max_connections: int = Field(
+        default=4, ge=1, le=64, description="Requests to the ERP that may be under way at once."
+    )
+    requests_per_second: float | None = Field(
+        default=None, gt=0, description="Our own limit on requests per second. Not set: unlimited."
+    )
+    timeout_seconds: float = Field(
+        default=60, gt=0, description="How long to wait for the ERP to connect, or to send the next bytes."
+    )
+    max_attempts: int = Field(default=8, ge=1, le=100, description="Attempts per request before giving up.")
+    retry_wait_seconds: float = Field(
+        default=0.5, ge=0, description="First wait between attempts; it doubles each time, with jitter."
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url_is_safe(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"https", "http"} or not parts.hostname:
+            raise ValueError("should look like https://apiexternal.softone.se")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("should be the bare address: no user, no query (keys have settings of their own)")
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise ValueError("plain http is only allowed to this machine; use https://")
+        return value.rstrip("/")
+
+    @field_validator("username", "password")
+    @classmethod
+    def _can_get_a_token(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and info.data.get("token") is None:
+            raise ValueError("is missing")
+        return value
+
+
+class PipelineSettings(_Settings):
+    """Where the tables live, which days there are, and how amounts are read."""
+
+    company: str = Field(
+        default="default", min_length=1, description="Label of the company in every table's first column."
+    )
+    duckdb_path: Path = Field(
+        default=Path("data/softone.duckdb"),
+        description="The published database, the one that analysts open. The pipeline's own file lies beside it.",
+    )
+    start_date: dt.date = Field(
+        default=dt.date(2024, 1, 1),
+        description="First day that is fetched (YYYY-MM-DD); the first partition.",
+    )
+    lookback_days: int = Field(
+        default=60, ge=1, le=3660, description="How many days back the daily run reads again, today included."
+    )
+    days_ahead: int = Field(
+        default=0,
+        ge=0,
+        le=3660,
+        description="How many days after today are partitions too (post-dated invoices).",
+    )
+    accounting_currency: str = Field(
+        default="SEK", pattern="^[A-Z]{3}$", description="The company's accounting currency (ISO 4217)."
+    )
+
+    vat_rates: Annotated[tuple[Decimal, ...], NoDecode] = Field(
+        default=(Decimal(25), Decimal(12), Decimal(6)),
+        min_length=1,
+        description="VAT rates in per cent that rows are matched with, like 25,12,6 (mervärdesskattelagen 9 kap.).",
+    )
+    tax_reduction_words: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("rot", "rut", "husarbete", "husavdrag", "skattereduktion", "grön teknik"),
+        description="Words, comma-separated, that mark a deduction without VAT as a tax reduction.",
+    )
+
+    @field_validator("vat_rates", "tax_reduction_words", mode="before")
+    @classmethod
+    def _listed_by_commas(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("duckdb_path")
+    @classmethod
+    def _path_is_a_usable_file(cls, value: Path) -> Path:
+        if value.suffix != ".duckdb":
+            raise ValueError("should be a file ending in .duckdb, like data/softone.duckdb")
+        if value.stem.split(".")[0].lower() in _RESERVED_STEMS:
+            raise ValueError(f"a database called {value.stem!r} cannot be queried, a schema has that name")
+        return value
+
+    @field_validator("start_date")
+    @classmethod
+    def _start_is_not_in_the_future(cls, value: dt.date) -> dt.date:
+        if value > stockholm_today():
+            raise ValueError("should not lie in the future")
+        return value
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The pipeline's own database, beside the published one. Only the pipeline opens it."""
+        return self.duckdb_path.with_name(f"{self.duckdb_path.stem}_pipeline.duckdb")
+
+    @property
+    def last_day(self) -> dt.date:
+        """The last day that is a partition: today in Sweden, plus `days_ahead`."""
+        return stockholm_today() + dt.timedelta(days=self.days_ahead)
+
+
+def variable_name(field: str) -> str:
+    """The environment variable of a settings field."""
+    return f"{PREFIX}{field.upper()}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _problems(model: type[_Settings], error: ValidationError) -> list[SettingProblem]:
+    problems = []
+    for detail in error.errors(include_input=False, include_url=False):
+        text = detail["msg"].removeprefix("Value error, ")
+        field = str(detail["loc"][0]) if detail["loc"] else ""
+        problems.append(_problem(model, field, "is missing" if detail["type"] == "missing" else text))
+    return problems
+
+
+def _problem(model: type[_Settings], field: str, text: str) -> SettingProblem:
+    description = model.model_fields[field].description if field in model.model_fields else None
+    return SettingProblem(variable_name(field), text + (f". {description}" if description else ""))

@@ -1,0 +1,56 @@
+"""Settings: read once, checked once, never shown where they are secret."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from softone_pipeline.errors import SettingsError
+from softone_pipeline.settings import ErpSettings, PipelineSettings
+
+KEYS = {"company_api_key": "c-secret", "connect_api_key": "k-secret", "username": "u", "password": "p-secret"}
+
+
+def test_defaults_are_those_of_the_readme() -> None:
+    settings = PipelineSettings.load()
+    assert (settings.start_date, settings.lookback_days, settings.days_ahead) == (dt.date(2024, 1, 1), 60, 0)
+    assert settings.duckdb_path == Path("data/softone.duckdb")
+    assert settings.warehouse_path == Path("data/softone_pipeline.duckdb")
+    erp = ErpSettings.load(**KEYS)
+    assert (erp.page_size, erp.max_connections, erp.max_attempts) == (500, 4, 8)
+    assert erp.include_preliminary
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTONE_LOOKBACK_DAYS", "")
+    assert PipelineSettings.load().lookback_days == 60
+
+
+def test_no_secret_is_shown_by_a_repr_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "secret" not in repr(ErpSettings.load(**KEYS))
+    monkeypatch.setenv("SOFTONE_BASE_URL", "ftp://user:p-secret@host")
+    with pytest.raises(SettingsError) as caught:
+        ErpSettings.load(**KEYS)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("url", ["http://localhost:1", "http://127.0.0.1:8571", "http://[::1]:1", "https://x.se/"])
+def test_plain_http_is_for_loopback_only(url: str) -> None:
+    assert ErpSettings.load(**KEYS, base_url=url).base_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1", "http://localhost.evil.se", "https://x.se?companyApiKey=1", "x"])
+def test_other_addresses_are_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="SOFTONE_BASE_URL"):
+        ErpSettings.load(**KEYS, base_url=url)
+
+
+def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTONE_VAT_RATES", "25, 12,6,13.5")
+    monkeypatch.setenv("SOFTONE_TAX_REDUCTION_WORDS", "rot, grön teknik")
+    settings = PipelineSettings.load()
+    assert [str(rate) for rate in settings.vat_rates] == ["25", "12", "6", "13.5"]
+    assert settings.tax_reduction_words == ("rot", "grön teknik")
