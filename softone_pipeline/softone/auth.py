@@ -1,0 +1,198 @@
+"""Authentication (vendor document 2.2): two API keys and a time-limited token in the query of every request.
+
+The token is fetched by a login, shared by all threads, and replaced when the server no longer takes it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator
+from typing import NoReturn
+
+import httpx
+from pydantic import SecretStr
+
+from softone_pipeline.errors import AuthenticationError, EndpointNotFoundError, RequestRefusedError
+from softone_pipeline.settings import ErpSettings
+from softone_pipeline.softone.answers import TransientError, judge, text_of
+from softone_pipeline.softone.jsontext import JsonNumber, parse
+from softone_pipeline.softone.received import Traffic
+from softone_pipeline.softone.redaction import Redactor
+from softone_pipeline.softone.transport import TASK
+
+LOGIN_PATH = "/Login/Token"
+
+# A token that has worked and is refused later has run out, and that may happen again to its successor while
+# other threads use it up. It cannot happen this often to one request, though.
+_MOST_TOKENS_PER_SEND = 10
+
+_Flow = Generator[httpx.Request, httpx.Response, None]
+
+
+class _Token:
+    """A token, when it was asked for (monotonic seconds), and whether it has ever been taken."""
+
+    __slots__ = ("asked_at", "given", "has_worked", "value")
+
+    def __init__(self, value: str, *, asked_at: float, given: bool = False) -> None:
+        self.value = value
+        self.asked_at = asked_at
+        self.given = given
+        self.has_worked = False
+
+
+class TokenAuth(httpx.Auth):
+    """Adds keys and token to each request, logs in when there is no token or the server refuses it.
+
+    Raises (out of the client's `send`) AuthenticationError, EndpointNotFoundError when there is no login
+    under the base URL, RequestRefusedError when the login is redirected, TransientError when it may work a
+    moment later. A refusal is final: every later request fails with the same error, without asking the
+    server again.
+    """
+
+    requires_response_body = True
+
+    def __init__(self, settings: ErpSettings, redactor: Redactor) -> None:
+        self._settings = settings
+        self._redactor = redactor
+        self._lock = threading.Lock()
+        given = _secret(settings.token)
+        self._token = _Token(given, asked_at=float("-inf"), given=True) if given else None
+        self._login_refusal: tuple[str, str | None] | None = None
+        self._path_refusals: dict[str, tuple[str, str | None]] = {}
+
+    def __repr__(self) -> str:
+        return f"TokenAuth({self._settings.base_url!r})"
+
+    @property
+    def token_source(self) -> str:
+        """Where the token in use comes from: "SOFTONE_TOKEN" or "login"."""
+        token = self._token
+        return "SOFTONE_TOKEN" if token is not None and token.given else "login"
+
+    def sync_auth_flow(self, request: httpx.Request) -> _Flow:
+        bare = request.url
+        token: _Token | None = None
+        first_refusal: float | None = None
+        said: str | None = None
+        for _ in range(_MOST_TOKENS_PER_SEND):
+            token = yield from self._token_other_than(token, request, said)
+            request.url = self._with_keys(bare, token)
+            response = yield request
+            response.read()
+            if response.status_code != 401:
+                token.has_worked = token.has_worked or response.is_success
+                return
+            said = text_of(response, self._redactor)
+            # Only a token that the server issued after it had refused us proves anything: an older one may
+            # just have run out, and so may one that has worked already (other threads use it too).
+            is_fresh = first_refusal is not None and token.asked_at >= first_refusal
+            if is_fresh and not token.has_worked:
+                break
+            first_refusal = first_refusal if first_refusal is not None else time.monotonic()
+        self._refuse_path(bare.path, said)
+
+    def _token_other_than(
+        self, refused: _Token | None, request: httpx.Request, said: str | None
+    ) -> Generator[httpx.Request, httpx.Response, _Token]:
+        """The shared token, or a new one when the shared one is `refused` (the server `said` why).
+
+        Concurrent callers wait for one login and share what it brings.
+        """
+        with self._lock:
+            self._raise_if_refused(request.url.path)
+            if self._token is not None and self._token is not refused:
+                return self._token
+            if not (self._settings.username and self._settings.password):
+                self._refuse_login(
+                    "The ERP refused the token in SOFTONE_TOKEN, and it cannot be renewed without "
+                    "SOFTONE_USERNAME and SOFTONE_PASSWORD. Set a new token, or set both.",
+                    said,
+                )
+            asked_at = time.monotonic()
+            request.extensions[TASK].meter.add(Traffic(logins=1))
+            response = yield self._login(request)
+            response.read()
+            value = self._token_in(response)
+            self._redactor.learn(value)
+            self._token = _Token(value, asked_at=asked_at)
+            return self._token
+
+    def _login(self, request: httpx.Request) -> httpx.Request:
+        settings = self._settings
+        body = {"License": settings.license} if settings.license else {}
+        body |= {"UserName": settings.username or "", "Password": _secret(settings.password) or ""}
+        return httpx.Request(
+            "POST",
+            self._with_keys(httpx.URL(settings.base_url + LOGIN_PATH), None),
+            json=body,
+            headers={name: request.headers[name] for name in ("User-Agent", "Accept") if name in request.headers},
+            extensions=request.extensions,
+        )
+
+    def _with_keys(self, url: httpx.URL, token: _Token | None) -> httpx.URL:
+        keys = {
+            "companyApiKey": _secret(self._settings.company_api_key) or "",
+            "connectApiKey": _secret(self._settings.connect_api_key) or "",
+        }
+        if token is not None:
+            keys["token"] = token.value
+        return url.copy_with(params={**keys, **url.params})
+
+    def _token_in(self, response: httpx.Response) -> str:
+        """The token of a login's answer: `{"Token": …}` in any case, or a bare JSON string (api.md,
+        "Login/Token").
+        """
+        status = response.status_code
+        if status == 404:
+            raise EndpointNotFoundError(
+                f"There is no {LOGIN_PATH} under {self._settings.base_url} (HTTP 404). Check SOFTONE_BASE_URL.",
+                status=404,
+            )
+        try:
+            judge(response, self._redactor)
+        except TransientError as error:
+            raise TransientError(f"login: {error}", status=error.status, retry_after=error.retry_after) from None
+        except RequestRefusedError:
+            if response.is_redirect:
+                raise
+            self._refuse_login(f"The ERP refused the login (HTTP {status}).", text_of(response, self._redactor))
+        try:
+            answer = parse(response.content.decode("utf-8-sig"))
+        except ValueError:
+            raise TransientError("login: the answer is cut short or is no JSON", status=status) from None
+        if isinstance(answer, dict):
+            found = {key.lower(): value for key, value in answer.items()}
+            token = found.get("token")
+            message = found.get("message")
+        else:
+            token, message = answer, None
+        if isinstance(token, str) and not isinstance(token, JsonNumber) and token.strip():
+            return token.strip()
+        if isinstance(message, str) and message.strip():
+            self._refuse_login("The ERP refused the login.", self._redactor.clean(message))
+        raise TransientError("login: the answer holds neither a Token nor a Message", status=status)
+
+    def _refuse_login(self, what: str, said: str | None = None) -> NoReturn:
+        self._login_refusal = (what, said)
+        raise AuthenticationError(what, server_message=said)
+
+    def _refuse_path(self, path: str, said: str | None) -> NoReturn:
+        what = (
+            "The ERP refused a token it had just issued (HTTP 401). Check SOFTONE_COMPANY_API_KEY and "
+            "SOFTONE_CONNECT_API_KEY, and that the API user may read customer invoices."
+        )
+        # by path, for the right to one endpoint says nothing about another
+        self._path_refusals[path] = (what, said)
+        raise AuthenticationError(what, server_message=said)
+
+    def _raise_if_refused(self, path: str) -> None:
+        refusal = self._login_refusal or self._path_refusals.get(path)
+        if refusal is not None:
+            what, said = refusal
+            raise AuthenticationError(what, server_message=said)
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value is not None else None

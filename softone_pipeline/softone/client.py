@@ -1,0 +1,296 @@
+"""SoftOneClient: windows of days, single invoices, the connection check, and Search; and the threads they
+run on.
+
+What a request is and how it is repeated lives in `sending.py`, how pages follow one another in `paging.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import functools
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from softone_pipeline.errors import (
+    AuthenticationError,
+    RequestError,
+    RequestRefusedError,
+    UnstableWindowError,
+    WindowError,
+)
+from softone_pipeline.settings import ErpSettings, stockholm_today
+from softone_pipeline.softone.models import SearchInvoice, read_search
+from softone_pipeline.softone.pages import PageInvoice, split_page
+from softone_pipeline.softone.paging import (
+    MOST_READINGS,
+    Habits,
+    MovingPagesError,
+    read_pages,
+    read_stable,
+)
+from softone_pipeline.softone.received import ConnectionReport, InvoiceAnswer, Traffic, Window
+from softone_pipeline.softone.sending import FILTER, LOG, SEARCH, Sender
+from softone_pipeline.softone.threads import in_order
+from softone_pipeline.softone.transport import Meter, Task
+
+# The parameters that the vendor document's URL carries besides the keys.
+_FILTER_QUERY: dict[str, str | int] = {"importId": 0, "specialFunctionalities": ""}
+_CHECK_DAYS = 7
+_CHECK_INVOICES = 5
+
+
+class SoftOneClient:
+    """The ERP's invoices. A context manager; may be shared between threads.
+
+    What it learns about the server (token, path, paging) it remembers for as long as it lives, so use one
+    for many windows. `transport` replaces the network, for tests.
+    """
+
+    def __init__(self, settings: ErpSettings, *, transport: httpx.BaseTransport | None = None) -> None:
+        self._settings = settings
+        self._meter = Meter()
+        self._habits = Habits()
+        self._sender = Sender(settings, transport)
+        self._lock = threading.Lock()
+        self._halts: set[threading.Event] = set()
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        return f"SoftOneClient(company={self._settings.company!r}, base_url={self._settings.base_url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections, and end what is under way in other threads: waits end at once."""
+        with self._lock:
+            self._is_closed = True
+            for halt in self._halts:
+                halt.set()
+        self._sender.close()
+
+    @property
+    def traffic(self) -> Traffic:
+        """All traffic of this client so far."""
+        return self._meter.so_far
+
+    def read_window(self, first_day: dt.date, last_day: dt.date) -> Window:
+        """All invoices of these days (inclusive, Stockholm), read whole.
+
+        Raises WindowError when any page of it cannot be had, UnstableWindowError when its pages keep
+        moving, and AuthenticationError.
+        """
+        with self._working() as halt:
+            return self._read_window((first_day, last_day), halt)
+
+    def read_windows(self, windows: Iterable[tuple[dt.date, dt.date]]) -> Iterator[Window | WindowError]:
+        """The windows in the order given, read over at most `max_connections` connections at once.
+
+        A window that fails is yielded as its WindowError, so that the others go on. AuthenticationError is
+        raised at once and ends everything. At most 2 × `max_connections` windows are held in memory.
+        """
+        with self._working() as halt:
+            yield from in_order(
+                windows,
+                functools.partial(self._window_or_error, halt=halt),
+                threads=self._settings.max_connections,
+                fatal=AuthenticationError,
+                halt=halt,
+            )
+
+    def read_invoices(self, invoice_ids: Sequence[int]) -> Iterator[InvoiceAnswer]:
+        """Ask for single invoices by their ids, preliminary ones included, in the order given.
+
+        Raises RequestError naming the invoice when one cannot be asked for, and AuthenticationError at once.
+        """
+        with self._working() as halt:
+            yield from in_order(
+                invoice_ids,
+                functools.partial(self._read_invoice, halt=halt),
+                threads=self._settings.max_connections,
+                fatal=AuthenticationError,
+                halt=halt,
+            )
+
+    def check(self) -> ConnectionReport:
+        """Log in and make one small request: a few invoices of the last seven days.
+
+        Raises AuthenticationError, EndpointNotFoundError, RequestRefusedError or RequestFailedError.
+        """
+        last_day = stockholm_today()
+        first_day = last_day - dt.timedelta(days=_CHECK_DAYS - 1)
+        body = {**self._days(first_day, last_day), **self._filter_flags(self._settings.include_preliminary)}
+        with self._working() as halt:
+            meter = Meter(self._meter)
+            question = _Question(self, "connection check", body, meter, halt)
+            invoices: list[PageInvoice] = []
+            refusals: list[RequestRefusedError] = []
+            known = self._habits.first_page
+            numbers = (0, 1) if known is None else (known,)
+            for number in numbers:
+                try:
+                    invoices = question.ask(number, _CHECK_INVOICES)
+                except RequestRefusedError as error:
+                    refusals.append(error)
+                if invoices:
+                    break
+            if len(refusals) == len(numbers):
+                raise refusals[0]
+            return ConnectionReport(
+                path=self._sender.path_of(FILTER),
+                token_source=self._sender.token_source,
+                first_page=self._habits.first_page,
+                first_day=first_day,
+                last_day=last_day,
+                invoices=len(invoices),
+                traffic=meter.so_far,
+            )
+
+    def search(self, *, first_day: dt.date, last_day: dt.date, max_rows: int) -> list[SearchInvoice]:
+        """Search's rows for these days (inclusive): the only source of paid amounts (api.md, "Search
+        response").
+
+        An answer of exactly `max_rows` may be cut: split the days and ask again. Raises
+        EndpointNotFoundError (404), RequestRefusedError (403 and other 4xx), RequestFailedError,
+        AuthenticationError, and InvoiceUnreadable when a row cannot be read exactly.
+        """
+        body = {
+            **self._days(first_day, last_day),
+            "IncludePreliminary": self._settings.include_preliminary,
+            "IncludeVoucher": True,
+            "IncludeVoucherStatus": True,
+        }
+        with self._working() as halt:
+            task = Task(f"company {self._settings.company}, Search {_span(first_day, last_day)}", self._meter, halt)
+            return self._sender.post(SEARCH, body, read_search, task, query={"maxNrRows": max_rows})
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[threading.Event]:
+        """An event that `close` sets, for as long as some work lasts."""
+        halt = threading.Event()
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError("the SoftOneClient is closed")
+            self._halts.add(halt)
+        try:
+            yield halt
+        finally:
+            with self._lock:
+                self._halts.discard(halt)
+
+    def _window_or_error(self, days: tuple[dt.date, dt.date], halt: threading.Event) -> Window | WindowError:
+        try:
+            return self._read_window(days, halt)
+        except WindowError as error:
+            return error
+
+    def _read_window(self, days: tuple[dt.date, dt.date], halt: threading.Event) -> Window:
+        first_day, last_day = days
+        if first_day > last_day:
+            raise ValueError(f"the window ends ({last_day}) before it begins ({first_day})")
+        include_preliminary = self._settings.include_preliminary
+        body = {**self._days(first_day, last_day), **self._filter_flags(include_preliminary)}
+        meter = Meter(self._meter)
+        question = _Question(self, _span(first_day, last_day), body, meter, halt)
+        fail = functools.partial(WindowError, company=self._settings.company, first_day=first_day, last_day=last_day)
+        try:
+            reading = read_stable(question.ask, self._habits, note=question.note)
+        except RequestError as error:
+            raise fail(str(error), page=question.page) from error
+        except MovingPagesError:
+            reading = None
+        if reading is None:
+            raise UnstableWindowError(
+                f"its pages kept moving in {MOST_READINGS} readings. Read it again when the ERP is less "
+                "busy, or in smaller windows, or set a larger SOFTONE_PAGE_SIZE.",
+                company=self._settings.company,
+                first_day=first_day,
+                last_day=last_day,
+            )
+        return Window(
+            first_day=first_day,
+            last_day=last_day,
+            asked_at=reading.asked_at,
+            include_preliminary=include_preliminary,
+            invoices=tuple(
+                invoice.received for invoice in reading.invoices.values() if _belongs(invoice, first_day, last_day)
+            ),
+            traffic=meter.so_far,
+        )
+
+    def _read_invoice(self, invoice_id: int, halt: threading.Event) -> InvoiceAnswer:
+        body = {"InvoiceId": str(invoice_id), **self._filter_flags(include_preliminary=True)}
+        question = _Question(self, f"invoice {invoice_id}", body, Meter(self._meter), halt)
+        asked_at = dt.datetime.now(dt.UTC)
+        try:
+            for page in read_pages(question.ask, self._habits):
+                for invoice in page.invoices:
+                    if invoice.received.invoice_id == invoice_id:
+                        return InvoiceAnswer(invoice_id, asked_at, invoice.received)
+        except RequestError as error:
+            what = f"Invoice {invoice_id} of company {self._settings.company} could not be asked for: {error}"
+            raise type(error)(what, status=error.status, attempts=error.attempts) from None
+        return InvoiceAnswer(invoice_id, asked_at, None)
+
+    def _days(self, first_day: dt.date, last_day: dt.date) -> dict[str, Any]:
+        # whole days, for the server may compare date-times (api.md, "date filter")
+        return {"InvoiceDateFrom": f"{first_day}T00:00:00", "InvoiceDateTo": f"{last_day}T23:59:59"}
+
+    def _filter_flags(self, include_preliminary: bool) -> dict[str, Any]:
+        return {
+            "IncludePreliminary": include_preliminary,
+            "IncludeVoucher": True,
+            "IncludeRowAccountInfo": True,
+        }
+
+
+class _Question:
+    """One question to Filter, page by page. Belongs to one thread; knows which page it asked for last."""
+
+    def __init__(
+        self, client: SoftOneClient, what: str, body: dict[str, Any], meter: Meter, halt: threading.Event
+    ) -> None:
+        self._settings = client._settings
+        self._sender = client._sender
+        self._what = f"company {client._settings.company}, {what}"
+        self._body = body
+        self._meter = meter
+        self._halt = halt
+        self.page: int | None = None
+
+    def ask(self, number: int, size: int | None = None) -> list[PageInvoice]:
+        if size is None:
+            self.page = number
+        body = {**self._body, "PageNumber": number, "PageNrOfRecords": size or self._settings.page_size}
+        where = f"page {number}" if size is None else f"page {number} of size {size}"
+        task = Task(f"{self._what}, {where}", self._meter, self._halt)
+        return self._sender.post(FILTER, body, split_page, task, query=_FILTER_QUERY)
+
+    def note(self, text: str) -> None:
+        LOG.warning("%s: %s", self._what, text)
+
+
+def _belongs(invoice: PageInvoice, first_day: dt.date, last_day: dt.date) -> bool:
+    """Whether an invoice is this window's.
+
+    Without a readable date it is. So it is when its date *as written* is asked for though its Stockholm day
+    is not: the server thinks that it belongs here, and no other window may bring it.
+    """
+    day = invoice.received.invoice_date
+    if day is None or first_day <= day <= last_day:
+        return True
+    return invoice.written_day is not None and first_day <= invoice.written_day <= last_day
+
+
+def _span(first_day: dt.date, last_day: dt.date) -> str:
+    return f"{first_day}" if first_day == last_day else f"{first_day} to {last_day}"

@@ -1,0 +1,241 @@
+"""Reading all pages of a question without losing one, though the server says neither how many there are nor
+where it begins to count (api.md, "Paging that loses nothing"). How a page is asked for is the caller's
+business.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from softone_pipeline.errors import RequestRefusedError
+from softone_pipeline.softone.pages import PageInvoice
+
+Key = int | str
+"""What makes two received invoices the same one: the id, or the text when there is no readable id."""
+
+MOST_READINGS = 5
+"""How often a window whose pages move is read before it is given up."""
+
+# Below this many invoices a page could be pushed along whole by a few new invoices, so it proves little.
+_TELLING_PAGE = 10
+
+
+class Ask(Protocol):
+    """Asks for one page; `size` is given only for a page other than of the usual size."""
+
+    def __call__(self, number: int, size: int | None = None) -> list[PageInvoice]: ...
+
+
+class Habits:
+    """What has been learnt about the server's paging, kept for the client's life. Shared between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._first_page: int | None = None
+        self._largest_page = 0
+
+    @property
+    def first_page(self) -> int | None:
+        """The number of the first page, 0 or 1. None: not known yet."""
+        return self._first_page
+
+    def learn_first_page(self, number: int) -> None:
+        with self._lock:
+            if self._first_page is None:
+                self._first_page = number
+
+    def is_last(self, page: list[PageInvoice]) -> bool:
+        """Whether the page is smaller than another one was, so that nothing follows it."""
+        return len(page) < self._largest_page
+
+    def learn_size(self, page: list[PageInvoice]) -> None:
+        """Remember the size of the largest page. Only of pages that were asked for in the usual size."""
+        with self._lock:
+            self._largest_page = max(self._largest_page, len(page))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page that was asked for and answered."""
+
+    number: int
+    invoices: list[PageInvoice]
+    is_new: bool
+    """Whether it brought an invoice that no page before it had."""
+
+    @property
+    def keys(self) -> list[Key]:
+        return [invoice.key for invoice in self.invoices]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of all pages, the one that ended it included."""
+
+    asked_at: dt.datetime
+    pages: list[Page]
+
+    @property
+    def content(self) -> list[Page]:
+        return [page for page in self.pages if page.is_new]
+
+    @property
+    def invoices(self) -> dict[Key, PageInvoice]:
+        """Each invoice once, by what identifies it; of one received twice, the last."""
+        return {invoice.key: invoice for page in self.content for invoice in page.invoices}
+
+    @property
+    def first_page(self) -> int | None:
+        """The number of the first page as this reading found it. None: it may be either."""
+        numbers = [page.number for page in self.pages]
+        if numbers[:3] != [0, 1, 2] or self.pages[1].is_new:
+            return numbers[0]
+        # Page 1 repeated page 0. If page 2 repeats it too, then every page does, and that says nothing.
+        return 1 if self.pages[2].is_new or not self.pages[2].invoices else None
+
+
+class MovingPagesError(Exception):
+    """The pages kept moving. Never leaves this room."""
+
+
+def read_stable(ask: Ask, habits: Habits, *, note: Callable[[str], None]) -> Reading:
+    """Read all pages, again if they may have moved meanwhile, until two looks agree.
+
+    A reading stands when the invoices at its page borders are found there a second time, or when the
+    reading before it found the same invoices; at once, when it is a single page with nothing behind it.
+    `note` is told why the pages are read again. Raises MovingPagesError after five readings, and whatever
+    `ask` raises.
+    """
+    before: Reading | None = None
+    for number in range(1, MOST_READINGS + 1):
+        reading = Reading(dt.datetime.now(dt.UTC), list(read_pages(ask, habits)))
+        if before is not None and reading.invoices.keys() == before.invoices.keys():
+            return reading
+        doubt = _doubt(ask, reading)
+        if doubt is None:
+            return reading
+        before = reading
+        if number < MOST_READINGS:
+            note(f"{doubt}; reading {number + 1} of at most {MOST_READINGS}")
+    raise MovingPagesError
+
+
+def read_pages(ask: Ask, habits: Habits) -> Iterator[Page]:
+    """Page after page, up to one that is empty, brings nothing new, or is smaller than another has been."""
+    base = habits.first_page
+    number, invoices = _first_page(ask, habits) if base is None else (base, ask(base))
+    seen: set[Key] = set()
+    page_1_repeats = False
+    while True:
+        keys = {invoice.key for invoice in invoices}
+        is_new = not keys <= seen
+        if keys and seen.isdisjoint(keys):
+            # a page of its own, and not one that new invoices have pushed a little further
+            if number == 1 and seen and base is None:
+                _learn_to_count_from(0, ask, habits, page_0=seen)
+            elif number == 2 and page_1_repeats:
+                _learn_to_count_from(1, ask, habits, page_0=seen)
+        seen |= keys
+        if is_new:
+            habits.learn_size(invoices)
+        yield Page(number, invoices, is_new)
+        if is_new:
+            is_end = habits.is_last(invoices)
+        else:
+            # A page 1 that repeats page 0 is no end yet: the server may count from 1 and take 0 for 1.
+            # Page 2 decides.
+            page_1_repeats = number == 1 and base is None and bool(keys)
+            is_end = not page_1_repeats
+        if is_end:
+            return
+        number += 1
+        invoices = ask(number)
+
+
+def _first_page(ask: Ask, habits: Habits) -> tuple[int, list[PageInvoice]]:
+    """The first page of a server of which it is not known whether it counts from 0 or from 1.
+
+    An empty or refused page 0 is not believed before page 1 has been asked for. Page 1 answering, page 0 is
+    asked for once more: it may have been a fault of the moment, and base 1 would lose that page for good.
+    """
+    page_0, refusal = _try(ask, 0)
+    if page_0:
+        return 0, page_0
+    page_1, refusal_of_1 = _try(ask, 1)
+    if refusal_of_1 is not None:
+        raise refusal or refusal_of_1
+    if not page_1 and refusal is None:
+        return 0, []
+    page_0, refusal = _try(ask, 0)
+    if page_0:
+        return 0, page_0
+    if page_1 or refusal is not None:
+        habits.learn_first_page(1)
+    return 1, page_1
+
+
+def _try(ask: Ask, number: int, size: int | None = None) -> tuple[list[PageInvoice], RequestRefusedError | None]:
+    try:
+        return ask(number, size), None
+    except RequestRefusedError as refusal:
+        return [], refusal
+
+
+def _learn_to_count_from(number: int, ask: Ask, habits: Habits, page_0: set[Key]) -> None:
+    """Remember the first page's number for all windows to come, if the evidence is good enough for that.
+
+    A wrong conclusion would lose pages of every later window. Pages 0 and 1 that share nothing do prove that the
+    server counts from 0, unless they are tiny: a few new invoices can push such a page along whole. A page 1 that
+    repeats page 0 may be the last page, repeated, with a page 2 that was born a moment later. So in these cases
+    both are asked for once more, which happens once in a client's life.
+    """
+    if habits.first_page is not None:
+        return
+    if number == 1 or len(page_0) < _TELLING_PAGE:
+        again_0, again_1 = ({invoice.key for invoice in _try(ask, page)[0]} for page in (0, 1))
+        is_confirmed = again_0.isdisjoint(again_1) if number == 0 else again_0 == again_1
+        if not (again_0 and again_1 and is_confirmed):
+            return
+    habits.learn_first_page(number)
+
+
+def _doubt(ask: Ask, reading: Reading) -> str | None:
+    """Why a reading cannot be accepted as it is; None when it can.
+
+    Looks a second time at the last invoice of every page that another page was asked for behind, each by
+    itself.
+    """
+    content = reading.content
+    to_check = content[:-1]
+    if content and not _is_end_certain(reading):
+        # One deletion at the right moment pulls the first invoice of the next page, unseen, onto this one.
+        to_check = content
+    if not to_check:
+        return None
+    if sum(len(page.invoices) for page in content) != len(reading.invoices):
+        return "an invoice came twice while the pages were read"
+    if reading.first_page is None:
+        return "the page borders cannot be checked"
+    position = reading.first_page - 1
+    for page in to_check:
+        position += len(page.invoices)
+        found, refusal = _try(ask, position, size=1)
+        if refusal is not None or len(found) > 1:
+            return "the page borders cannot be checked"
+        if [invoice.key for invoice in found] != page.keys[-1:]:
+            return "the pages moved while they were read"
+    return None
+
+
+def _is_end_certain(reading: Reading) -> bool:
+    """Whether nothing can hide behind the last page with content.
+
+    It cannot when that page was not full, nor when the server then sent the very same page again: for that
+    to be chance, exactly a page's worth of new invoices would have had to push it along.
+    """
+    last, ending = reading.content[-1], reading.pages[-1]
+    return ending.is_new or (len(last.invoices) >= _TELLING_PAGE and ending.keys == last.keys)

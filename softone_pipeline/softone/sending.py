@@ -1,0 +1,256 @@
+"""One request to the ERP, sent until it is answered: retries, waits, and which of two paths Filter has.
+
+An attempt is judged in `answers.py`, authenticated in `auth.py`. Knows nothing of windows and pages.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from softone_pipeline.errors import (
+    EndpointNotFoundError,
+    RequestFailedError,
+    RequestRefusedError,
+    SettingProblem,
+    SettingsError,
+)
+from softone_pipeline.settings import ErpSettings
+from softone_pipeline.softone.answers import LONGEST_WAIT, TransientError, judge, text_of, with_text
+from softone_pipeline.softone.auth import TokenAuth
+from softone_pipeline.softone.pages import NoInvoiceListError
+from softone_pipeline.softone.received import Traffic
+from softone_pipeline.softone.redaction import Redactor
+from softone_pipeline.softone.transport import (
+    TASK,
+    MeteredTransport,
+    StoppedError,
+    Task,
+    open_transport,
+    silence_urls,
+    timeouts,
+)
+
+LOG = logging.getLogger("softone_pipeline.softone")
+
+T = TypeVar("T")
+
+_LONGEST_BACKOFF = 16.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint: the path it is thought to have, and another it may have (api.md, "path of Filter")."""
+
+    name: str
+    path: str
+    other_path: str | None = None
+
+
+FILTER = Endpoint("Filter", "/Economy/Billing/CustomerInvoices/Filter", "/Economy/CustomerInvoices/Filter")
+SEARCH = Endpoint("Search", "/Economy/Billing/CustomerInvoices/Search")
+
+
+class Sender:
+    """Sends requests for as long as it takes, and no longer. May be shared between threads."""
+
+    def __init__(self, settings: ErpSettings, transport: httpx.BaseTransport | None) -> None:
+        silence_urls()
+        self._settings = settings
+        self._redactor = Redactor(
+            *(
+                secret.get_secret_value()
+                for secret in (
+                    settings.company_api_key,
+                    settings.connect_api_key,
+                    settings.password,
+                    settings.token,
+                )
+                if secret is not None
+            )
+        )
+        _check_url(settings.base_url)
+        self._auth = TokenAuth(settings, self._redactor)
+        self._http = httpx.Client(
+            auth=self._auth,
+            transport=MeteredTransport(
+                transport or open_transport(settings), requests_per_second=settings.requests_per_second
+            ),
+            timeout=timeouts(settings),
+            follow_redirects=False,
+            headers={"User-Agent": "softone-pipeline", "Accept": "application/json"},
+        )
+        self._lock = threading.Lock()
+        # The path that has answered, for good; until then, whether the first one is known to be missing.
+        self._paths: dict[Endpoint, str] = {}
+        self._first_is_missing: set[Endpoint] = set()
+        self._backoff = wait_exponential(multiplier=settings.retry_wait_seconds, max=_LONGEST_BACKOFF)
+
+    def __repr__(self) -> str:
+        return f"Sender({self._settings.base_url!r})"
+
+    @property
+    def token_source(self) -> str:
+        """Where the token in use comes from: "SOFTONE_TOKEN" or "login"."""
+        return self._auth.token_source
+
+    def path_of(self, endpoint: Endpoint) -> str:
+        """The path that has answered, or the one that would be tried first."""
+        return self._paths.get(endpoint, endpoint.path)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def post(
+        self,
+        endpoint: Endpoint,
+        body: Mapping[str, Any],
+        read: Callable[[bytes], T],
+        task: Task,
+        *,
+        query: Mapping[str, str | int],
+    ) -> T:
+        """Post `body` and return what `read` makes of the answer, after up to `max_attempts` attempts.
+
+        `read` raises NoInvoiceListError when the answer is not what it should be: that is worth another
+        attempt. Raises RequestFailedError when the attempts are used up, RequestRefusedError for a 4xx or a
+        redirect, EndpointNotFoundError when no known path answers, AuthenticationError, and StoppedError on
+        `task.halt`.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_after_attempt(self._settings.max_attempts),
+            wait=self._wait,
+            sleep=functools.partial(_sleep, task.halt),
+            before_sleep=functools.partial(self._note_retry, task),
+            reraise=True,
+        )
+        content = json.dumps(body).encode()
+        try:
+            result: T = retrying(self._attempt, endpoint, content, read, task, query)
+            return result
+        except TransientError as error:
+            last = error
+        # Raised out here so that it drags no chain of other errors along.
+        attempts = self._settings.max_attempts
+        tried = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+        raise RequestFailedError(
+            f"No usable answer after {tried}; the last: {last}.", status=last.status, attempts=attempts
+        )
+
+    def _attempt(
+        self,
+        endpoint: Endpoint,
+        content: bytes,
+        read: Callable[[bytes], T],
+        task: Task,
+        query: Mapping[str, str | int],
+    ) -> T:
+        known = self._paths.get(endpoint)
+        path = known or self._first_guess(endpoint)
+        response = self._send(path, content, task, query)
+        if response.status_code == 404 and known is None:
+            if path == endpoint.path and endpoint.other_path is not None:
+                with self._lock:
+                    self._first_is_missing.add(endpoint)
+                path = endpoint.other_path
+                response = self._send(path, content, task, query)
+            if response.status_code == 404:
+                with self._lock:
+                    self._first_is_missing.discard(endpoint)
+                raise self._not_found(endpoint, response)
+        try:
+            judge(response, self._redactor)
+        except RequestRefusedError:
+            if not response.is_redirect:
+                self._paths.setdefault(endpoint, path)
+            raise
+        why = None
+        try:
+            result = read(response.content)
+        except NoInvoiceListError as error:
+            why = with_text(str(error), self._redactor.clean(error.said) if error.said else None)
+        if why is not None:
+            raise TransientError(why, status=response.status_code)
+        self._paths.setdefault(endpoint, path)
+        return result
+
+    def _first_guess(self, endpoint: Endpoint) -> str:
+        with self._lock:
+            missing = endpoint in self._first_is_missing
+        return endpoint.other_path if missing and endpoint.other_path else endpoint.path
+
+    def _send(self, path: str, content: bytes, task: Task, query: Mapping[str, str | int]) -> httpx.Response:
+        """Send once (twice or more when a token has to be renewed), and read the whole answer."""
+        if task.halt.is_set():
+            raise StoppedError
+        request = self._http.build_request(
+            "POST",
+            self._settings.base_url + path,
+            params=query,
+            content=content,
+            headers={"Content-Type": "application/json"},
+            extensions={TASK: task},
+        )
+        try:
+            return self._http.send(request)
+        except httpx.HTTPError as error:
+            why = f"{type(error).__name__}: {self._redactor.clean(str(error))}".rstrip(": ")
+        # Outside the handler: httpx's errors hold the request, and its URL holds the keys.
+        if task.halt.is_set():
+            raise StoppedError
+        raise TransientError(why)
+
+    def _not_found(self, endpoint: Endpoint, response: httpx.Response) -> EndpointNotFoundError:
+        paths = " nor ".join(path for path in (endpoint.path, endpoint.other_path) if path)
+        neither = "Neither " if endpoint.other_path else "The path "
+        answers = "answers" if endpoint.other_path else "does not answer"
+        return EndpointNotFoundError(
+            with_text(
+                f"{neither}{paths} {answers} under {self._settings.base_url} (HTTP 404). Check SOFTONE_BASE_URL",
+                text_of(response, self._redactor),
+            )
+            + ".",
+            status=404,
+        )
+
+    def _wait(self, state: RetryCallState) -> float:
+        """Seconds to the next attempt: doubling up to 16, less a little by chance; longer if the server asks."""
+        error = state.outcome.exception() if state.outcome is not None else None
+        asked = error.retry_after if isinstance(error, TransientError) else 0
+        backoff = self._backoff(state) * random.uniform(0.75, 1)  # noqa: S311 (no secret hangs on it)
+        return min(max(backoff, asked), LONGEST_WAIT)
+
+    def _note_retry(self, task: Task, state: RetryCallState) -> None:
+        task.meter.add(Traffic(retries=1))
+        LOG.warning(
+            "%s: %s (attempt %d of %d, the next in %.1f s)",
+            task.what,
+            state.outcome.exception() if state.outcome is not None else None,
+            state.attempt_number,
+            self._settings.max_attempts,
+            state.upcoming_sleep,
+        )
+
+
+def _check_url(url: str) -> None:
+    try:
+        httpx.URL(url)
+    except httpx.InvalidURL:
+        problem = SettingProblem("SOFTONE_BASE_URL", "should look like https://apiexternal.softone.se")
+        raise SettingsError([problem]) from None
+
+
+def _sleep(halt: threading.Event, seconds: float) -> None:
+    if halt.wait(seconds):
+        raise StoppedError

@@ -1,0 +1,184 @@
+"""Everything that every single HTTP request passes through, logins included: the pace, the meter, the proxy.
+
+Also the place where the HTTP libraries' logs are kept from showing URLs, for the URLs hold the keys.
+What an answer means is judged in `answers.py`, repeating is done in `sending.py`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import math
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+from pyrate_limiter import InMemoryBucket, Rate, RateItem
+
+from softone_pipeline.errors import RequestFailedError
+from softone_pipeline.settings import ErpSettings
+from softone_pipeline.softone.received import Traffic
+
+# Where a request carries its Task through httpx, so that the auth flow and the transport find it.
+TASK = "softone_task"
+
+_CHATTY = (
+    "httpx",
+    "httpcore",
+    *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
+)
+
+
+class StoppedError(RequestFailedError):
+    """The client was closed, or the reading given up, before the request was done."""
+
+    def __init__(
+        self,
+        message: str = "The reading was stopped before it was done.",
+        *,
+        status: int | None = None,
+        attempts: int = 1,
+    ) -> None:
+        super().__init__(message, status=status, attempts=attempts)
+
+
+class Meter:
+    """Counts traffic; what it counts is counted by its parent too. May be shared between threads."""
+
+    def __init__(self, parent: Meter | None = None) -> None:
+        self._parent = parent
+        self._lock = threading.Lock()
+        self._so_far = Traffic()
+
+    def add(self, traffic: Traffic) -> None:
+        with self._lock:
+            self._so_far += traffic
+        if self._parent is not None:
+            self._parent.add(traffic)
+
+    @property
+    def so_far(self) -> Traffic:
+        with self._lock:
+            return self._so_far
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a request is sent for: `what` names it in logs, `meter` counts it, `halt` ends its waiting."""
+
+    what: str
+    meter: Meter
+    halt: threading.Event
+
+
+class Pace:
+    """Lets requests through no faster than a number a second, evenly and without bursts."""
+
+    def __init__(self, requests_per_second: float) -> None:
+        # One at a time, a fixed distance apart, also for 0.5 a second. Above 50 a second, whole milliseconds
+        # are too coarse a distance, so a few go together (never more than 20 ms' worth).
+        together = math.ceil(requests_per_second / 50)
+        self._bucket = InMemoryBucket([Rate(together, math.ceil(1000 * together / requests_per_second))])
+        self._turn = threading.Lock()
+
+    def wait(self, halt: threading.Event) -> None:
+        """Block until the next request may go. Raises StoppedError when `halt` is set meanwhile."""
+        # The library's Limiter would sleep without hearing `halt`, and keeps a thread of its own to tidy up.
+        with self._turn:
+            while not halt.is_set():
+                now = int(self._bucket.now())  # type: ignore[no-untyped-call]
+                decision = self._bucket.put_decision(RateItem("request", now))
+                if decision.allowed:  # type: ignore[union-attr]
+                    self._bucket.leak(now)
+                    return
+                halt.wait((decision.retry_after_ms or 1) / 1000)  # type: ignore[union-attr]
+        raise StoppedError
+
+
+class MeteredTransport(httpx.BaseTransport):
+    """Paces and counts every request that goes to the transport inside it."""
+
+    def __init__(self, inner: httpx.BaseTransport, *, requests_per_second: float | None) -> None:
+        self._inner = inner
+        self._pace = Pace(requests_per_second) if requests_per_second is not None else None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        task: Task = request.extensions[TASK]
+        if self._pace is not None:
+            self._pace.wait(task.halt)
+        if task.halt.is_set():
+            raise StoppedError
+        task.meter.add(Traffic(requests=1))
+        response = self._inner.handle_request(request)
+        if not isinstance(response.stream, httpx.SyncByteStream):
+            raise TypeError("the transport is not a synchronous one")
+        response.stream = _CountedStream(response.stream, task.meter)
+        return response
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _CountedStream(httpx.SyncByteStream):
+    def __init__(self, inner: httpx.SyncByteStream, meter: Meter) -> None:
+        self._inner = inner
+        self._meter = meter
+
+    def __iter__(self) -> Iterator[bytes]:
+        received = 0
+        try:
+            for chunk in self._inner:
+                received += len(chunk)
+                yield chunk
+        finally:
+            self._meter.add(Traffic(bytes_received=received))
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def open_transport(settings: ErpSettings) -> httpx.BaseTransport:
+    """The network: certificates always verified, proxy from the environment, `max_connections` at most."""
+    connections = settings.max_connections
+    return httpx.HTTPTransport(
+        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        proxy=_proxy_for(settings.base_url),
+    )
+
+
+def timeouts(settings: ErpSettings) -> httpx.Timeout:
+    """`timeout_seconds` to connect and between any two chunks; waiting for a free connection is not timed."""
+    return httpx.Timeout(settings.timeout_seconds, pool=None)
+
+
+def silence_urls() -> None:
+    """Keep the HTTP libraries from logging URLs (INFO) and headers (DEBUG), whatever the root logger's level."""
+    for name in _CHATTY:
+        logger = logging.getLogger(name)
+        if _no_urls not in logger.filters:
+            logger.addFilter(_no_urls)
+
+
+def _no_urls(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
+
+
+def _proxy_for(base_url: str) -> str | None:
+    """The environment's proxy for this address; none for this machine, or a proxy would see the keys."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if _is_this_machine(host) or urllib.request.proxy_bypass(host):
+        return None
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

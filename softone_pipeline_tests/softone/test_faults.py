@@ -1,0 +1,266 @@
+"""The faults real servers show (api.md): none may lose an invoice, invent one, or be taken for an empty day."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import random
+import time
+from email.utils import format_datetime
+
+import httpx
+import pytest
+
+from softone_pipeline.errors import (
+    EndpointNotFoundError,
+    RequestFailedError,
+    RequestRefusedError,
+    SettingsError,
+    WindowError,
+)
+from softone_pipeline.softone import SoftOneClient, Window
+from softone_pipeline.softone.answers import asked_wait
+from softone_pipeline_tests.softone import fake_erp
+from softone_pipeline_tests.softone.conftest import Connect, settings_for
+from softone_pipeline_tests.softone.fake_erp import (
+    DAY,
+    FILTER_PATH,
+    OTHER_FILTER_PATH,
+    Answer,
+    FakeErp,
+    invoice,
+    invoices,
+)
+
+MESSAGE = json.dumps({"Message": "Ett internt fel har inträffat"})
+
+PASSING_FAULTS = {
+    "reset": Answer(play=fake_erp.reset),
+    "hang up": Answer(play=fake_erp.hang_up),
+    "cut, with Content-Length": Answer(play=fake_erp.cut_with_length),
+    "cut, without Content-Length": Answer(play=fake_erp.cut_without_length),
+    "cut, chunked": Answer(play=fake_erp.cut_chunked),
+    "cut gzip": Answer(play=fake_erp.cut_gzip),
+    "broken gzip": Answer(play=fake_erp.broken_gzip),
+    "HTML": Answer(200, "<!DOCTYPE html><html><body>Service unavailable</body></html>"),
+    "null": Answer(200, "null"),
+    "nothing": Answer(200, " "),
+    "no content": Answer(play=fake_erp.no_content),
+    "message": Answer(200, MESSAGE),
+    "message in a list": Answer(200, f"[{MESSAGE}]"),
+    "list of other things": Answer(200, "[1, null]"),
+    "a number": Answer(200, "1"),
+    "a string": Answer(200, '"Timeout expired"'),
+    "two lists": Answer(200, "[][]"),
+    "invalid UTF-8": Answer(200, b'[{"InvoiceId": 1, "InvoiceNr": "\xff"}]'),
+    "control characters": Answer(200, b'[{"InvoiceId": 1, "InvoiceNr": "\x1e"}]'),
+    **{str(status): Answer(status, MESSAGE) for status in (408, 425, 429, 500, 502, 503, 504, 599)},
+}
+
+
+def ids(window: Window) -> list[int | None]:
+    return [received.invoice_id for received in window.invoices]
+
+
+@pytest.mark.parametrize("fault", PASSING_FAULTS.values(), ids=PASSING_FAULTS)
+@pytest.mark.parametrize("at", [0, 1, 2, 3])
+def test_a_passing_fault_changes_nothing(erp: FakeErp, connect: Connect, fault: Answer, at: int) -> None:
+    erp.invoices = invoices(*range(1, 11))
+    erp.faults.extend([None] * at + [fault, fault])
+    window = connect(page_size=4).read_window(DAY, DAY)
+    assert ids(window) == list(range(1, 11))
+    assert window.traffic.retries == 2
+
+
+@pytest.mark.parametrize("fault", PASSING_FAULTS.values(), ids=PASSING_FAULTS)
+def test_a_lasting_fault_fails_the_window_by_name_and_is_no_empty_day(
+    erp: FakeErp, connect: Connect, fault: Answer
+) -> None:
+    erp.invoices = invoices(1, 2)
+    erp.fault_for = lambda asked: fault
+    with pytest.raises(WindowError) as caught:
+        connect(max_attempts=3).read_window(DAY, DAY)
+    assert (caught.value.company, caught.value.first_day, caught.value.page) == ("acme", DAY, 0)
+    assert "company acme, 2026-03-01, page 0" in str(caught.value)
+    cause = caught.value.__cause__
+    assert isinstance(cause, RequestFailedError)
+    assert cause.attempts == 3
+    assert len(erp.filter_requests) == 3
+
+
+@pytest.mark.parametrize("play", [fake_erp.gzipped, fake_erp.with_bom])
+def test_gzip_and_a_byte_order_mark_are_no_faults(erp: FakeErp, connect: Connect, play: object) -> None:
+    erp.invoices = invoices(*range(1, 11))
+    erp.fault_for = lambda asked: Answer(play=play)  # type: ignore[arg-type]
+    window = connect(page_size=4).read_window(DAY, DAY)
+    assert ids(window) == list(range(1, 11))
+    assert window.traffic.retries == 0
+
+
+def test_a_single_object_counts_as_a_list_of_one(erp: FakeErp, connect: Connect) -> None:
+    erp.single_object = True
+    erp.invoices = invoices(*range(1, 6))
+    assert ids(connect(page_size=4).read_window(DAY, DAY)) == [1, 2, 3, 4, 5]
+
+
+def test_one_invoice_with_nan_does_not_hide_the_others_of_its_page(erp: FakeErp, connect: Connect) -> None:
+    odd = invoice(2, TotalAmount=float("nan"))
+    erp.fault_for = lambda asked: Answer(200, f"[{invoice(1)}, {odd} ,{invoice(3)}]")
+    window = connect().read_window(DAY, DAY)
+    assert ids(window) == [1, 2, 3]
+    assert window.invoices[1].payload == odd
+    assert window.invoices[1].invoice_date == DAY
+
+
+def test_a_refusal_is_not_repeated_and_shows_the_servers_text(erp: FakeErp, connect: Connect) -> None:
+    erp.first_page = 0
+    erp.fault_for = lambda asked: Answer(403, "<h1>Behörighet</h1><p>saknas &amp; nekas</p>")
+    with pytest.raises(WindowError, match="Behörighet saknas & nekas") as caught:
+        connect().read_window(DAY, DAY)
+    assert isinstance(caught.value.__cause__, RequestRefusedError)
+    assert [asked.page for asked in erp.filter_requests] == [0, 1]
+
+
+def test_a_redirect_is_refused_without_showing_its_query(erp: FakeErp, connect: Connect) -> None:
+    erp.fault_for = lambda asked: Answer(
+        302, "", {"Location": f"https://elsewhere.example/new?token={asked.query['token']}"}
+    )
+    with pytest.raises(WindowError, match=r"redirects \(HTTP 302\) to https://elsewhere.example/new\. ") as caught:
+        connect().read_window(DAY, DAY)
+    assert "token" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, RequestRefusedError)
+
+
+def test_the_documents_literal_path_is_tried_when_the_other_is_missing(erp: FakeErp, connect: Connect) -> None:
+    erp.filter_paths = {OTHER_FILTER_PATH}
+    erp.invoices = invoices(1, 2, 3)
+    client = connect()
+    assert ids(client.read_window(DAY, DAY)) == [1, 2, 3]
+    assert ids(client.read_window(DAY, DAY)) == [1, 2, 3]
+    assert [asked.path for asked in erp.filter_requests].count(FILTER_PATH) == 1
+    assert client.check().path == OTHER_FILTER_PATH
+
+
+def test_a_fault_while_the_path_is_looked_for_does_not_settle_it(erp: FakeErp, connect: Connect) -> None:
+    erp.filter_paths = {OTHER_FILTER_PATH}
+    erp.faults.extend([Answer(500), Answer(200, "<html>")])
+    erp.invoices = invoices(1, 2, 3)
+    assert ids(connect().read_window(DAY, DAY)) == [1, 2, 3]
+
+
+def test_neither_path_answering_names_both(erp: FakeErp, connect: Connect) -> None:
+    erp.filter_paths = set()
+    with pytest.raises(WindowError, match="SOFTONE_BASE_URL") as caught:
+        connect().read_window(DAY, DAY)
+    assert FILTER_PATH in str(caught.value)
+    assert OTHER_FILTER_PATH in str(caught.value)
+    assert isinstance(caught.value.__cause__, EndpointNotFoundError)
+    assert len(erp.filter_requests) == 2
+
+
+def test_no_server_at_all_fails_by_name(erp: FakeErp) -> None:
+    settings = settings_for(erp, base_url="http://127.0.0.1:9", max_attempts=2)
+    with SoftOneClient(settings) as client, pytest.raises(WindowError, match="ConnectError"):
+        client.read_window(DAY, DAY)
+
+
+def test_a_server_that_stops_sending_is_given_up_after_the_timeout(erp: FakeErp, connect: Connect) -> None:
+    erp.delay = 1
+    with pytest.raises(WindowError, match="Timeout"):
+        connect(timeout_seconds=0.05, max_attempts=2).read_window(DAY, DAY)
+
+
+def test_an_impossible_base_url_is_a_setting_to_mend(erp: FakeErp) -> None:
+    with pytest.raises(SettingsError, match="SOFTONE_BASE_URL"):
+        SoftOneClient(settings_for(erp, base_url="https://exa\u0001mple.com:80"))
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_seconds_are_waited(erp: FakeErp, connect: Connect, status: int) -> None:
+    erp.invoices = invoices(1)
+    erp.faults.append(Answer(status, MESSAGE, {"Retry-After": "1"}))
+    before = time.monotonic()
+    connect().read_window(DAY, DAY)
+    assert 1 <= time.monotonic() - before < 10
+
+
+@pytest.mark.parametrize(
+    "value", ["0", "-5", "soon", "", format_datetime(dt.datetime(2020, 1, 1, tzinfo=dt.UTC), usegmt=True)]
+)
+def test_a_retry_after_that_asks_for_nothing_gives_the_normal_wait(erp: FakeErp, connect: Connect, value: str) -> None:
+    erp.invoices = invoices(1)
+    erp.faults.append(Answer(429, MESSAGE, {"Retry-After": value}))
+    before = time.monotonic()
+    assert ids(connect().read_window(DAY, DAY)) == [1]
+    assert time.monotonic() - before < 5
+
+
+def wait_for(value: str, status: int = 429, **headers: str) -> float:
+    return asked_wait(httpx.Response(status, headers={"Retry-After": value, **headers}))
+
+
+def test_retry_after_is_read_in_all_its_forms_and_capped() -> None:
+    now = dt.datetime.now(dt.UTC)
+    assert wait_for("7") == 7
+    assert wait_for("1.5") == 1.5
+    assert wait_for("86400") == 600
+    assert wait_for("9" * 400) == 600
+    assert wait_for("nan") == 0
+    assert wait_for("7", status=500) == 0
+    assert 28 < wait_for(format_datetime(now + dt.timedelta(seconds=30), usegmt=True)) <= 30
+    assert wait_for("Fri, 99 Foo 2026 00:00:00 GMT") == 0
+    # by the server's own clock, an hour ahead
+    ahead = now.replace(microsecond=0) + dt.timedelta(hours=1)
+    date = format_datetime(ahead + dt.timedelta(seconds=5), usegmt=True)
+    assert wait_for(date, Date=format_datetime(ahead, usegmt=True)) == 5
+
+
+def test_waits_double_up_to_16_seconds_and_eight_attempts_take_about_a_minute(
+    erp: FakeErp, connect: Connect, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("softone_pipeline.softone.sending._sleep", lambda halt, seconds: None)
+    erp.fault_for = lambda asked: Answer(500, MESSAGE)
+    with caplog.at_level(logging.WARNING, "softone_pipeline.softone"), pytest.raises(WindowError):
+        connect(max_attempts=8, retry_wait_seconds=0.5).read_window(DAY, DAY)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 7
+    assert lines[0].startswith(
+        "company acme, 2026-03-01, page 0: HTTP 500: Ett internt fel har inträffat (attempt 1 of 8, the next in 0."
+    )
+    waits = [float(line.rsplit(" ", 2)[1]) for line in lines]
+    assert all(0.74 * full - 0.06 <= wait <= full for wait, full in zip(waits, [0.5, 1, 2, 4, 8, 16, 16], strict=True))
+    assert sum(waits) < 60
+
+
+def test_many_random_faults_lose_no_invoice(erp: FakeErp, connect: Connect) -> None:
+    chance = random.Random(7)
+    faults = [fault for fault in PASSING_FAULTS.values() if fault.status != 429]
+    erp.invoices = invoices(*range(1, 201))
+    erp.fault_for = lambda asked: chance.choice(faults) if chance.random() < 0.3 else None
+    assert ids(connect(page_size=10, max_attempts=30, retry_wait_seconds=0.001).read_window(DAY, DAY)) == list(
+        range(1, 201)
+    )
+
+
+def test_what_is_asked_for_is_what_the_vendor_document_names(erp: FakeErp, connect: Connect) -> None:
+    connect(page_size=77, include_preliminary=False).read_window(DAY, dt.date(2026, 3, 31))
+    asked = erp.filter_requests[0]
+    assert asked.body == {
+        "InvoiceDateFrom": "2026-03-01T00:00:00",
+        "InvoiceDateTo": "2026-03-31T23:59:59",
+        "IncludePreliminary": False,
+        "IncludeVoucher": True,
+        "IncludeRowAccountInfo": True,
+        "PageNumber": 0,
+        "PageNrOfRecords": 77,
+    }
+    assert list(asked.query) == [
+        "companyApiKey",
+        "connectApiKey",
+        "token",
+        "importId",
+        "specialFunctionalities",
+    ]
+    assert asked.query["importId"] == "0"
+    assert asked.query["specialFunctionalities"] == ""

@@ -1,0 +1,374 @@
+"""Which invoices belong to a window, single invoices, the check, Search, and how many things happen at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from softone_pipeline.errors import (
+    AuthenticationError,
+    EndpointNotFoundError,
+    RequestError,
+    RequestFailedError,
+    RequestRefusedError,
+    WindowError,
+)
+from softone_pipeline.softone import InvoiceUnreadable, SoftOneClient, Traffic, Window
+from softone_pipeline.softone.transport import MeteredTransport, StoppedError, _proxy_for, silence_urls
+from softone_pipeline_tests.softone.conftest import Connect, settings_for
+from softone_pipeline_tests.softone.fake_erp import (
+    DAY,
+    FILTER_PATH,
+    LOGIN_PATH,
+    Answer,
+    Asked,
+    FakeErp,
+    invoice,
+    invoices,
+)
+
+ONE = dt.timedelta(days=1)
+DAYS = [(DAY + n * ONE, DAY + n * ONE) for n in range(40)]
+
+
+# --- which invoices
+
+
+def test_only_invoices_of_the_asked_days_are_kept(erp: FakeErp, connect: Connect) -> None:
+    kept = [invoice(1, DAY), invoice(2, DAY + ONE), invoice(3, "2026-03-01T13:45:10.1234567")]
+    erp.invoices = [*kept, invoice(4, DAY - ONE), invoice(5, DAY + 2 * ONE)]
+    erp.fault_for = lambda asked: Answer(200, "[" + ",".join(erp.invoices) + "]")
+    window = connect().read_window(DAY, DAY + ONE)
+    assert [received.payload for received in window.invoices] == kept
+    assert [received.invoice_date for received in window.invoices] == [DAY, DAY + ONE, DAY]
+
+
+def test_invoices_without_a_readable_date_are_kept_without_one(erp: FakeErp, connect: Connect) -> None:
+    texts = [invoice(1, None), invoice(2, ...), invoice(3, "soon"), invoice(4, 20260301)]
+    texts += [invoice(5, "0001-01-01T00:00:00"), invoice(6, "2026-02-30"), invoice(7, True)]
+    erp.fault_for = lambda asked: Answer(200, "[" + ",".join(texts) + "]")
+    window = connect().read_window(DAY, DAY)
+    assert [received.invoice_id for received in window.invoices] == [1, 2, 3, 4, 5, 6, 7]
+    assert {received.invoice_date for received in window.invoices} == {None}
+
+
+def test_a_date_with_a_zone_counts_by_its_stockholm_day_and_is_never_dropped(erp: FakeErp, connect: Connect) -> None:
+    texts = [
+        invoice(1, "2026-02-28T23:30:00Z"),  # the 1st in Stockholm
+        invoice(2, "2026-03-01T23:30:00Z"),  # the 2nd in Stockholm, but written as the 1st: no other window has it
+        invoice(3, "2026-02-28T22:30:00Z"),  # the 28th both ways
+    ]
+    erp.fault_for = lambda asked: Answer(200, "[" + ",".join(texts) + "]")
+    window = connect().read_window(DAY, DAY)
+    assert [(r.invoice_id, r.invoice_date) for r in window.invoices] == [(1, DAY), (2, DAY + ONE)]
+
+
+def test_a_window_says_what_it_asked(erp: FakeErp, connect: Connect) -> None:
+    before = dt.datetime.now(dt.UTC)
+    window = connect(include_preliminary=False).read_window(DAY, DAY + ONE)
+    assert (window.first_day, window.last_day, window.include_preliminary) == (DAY, DAY + ONE, False)
+    assert before <= window.asked_at <= dt.datetime.now(dt.UTC)
+    assert window.traffic.logins == 1
+    assert window.traffic.requests == len(erp.asked) == 3
+    assert window.traffic.bytes_received > 4
+
+
+def test_a_window_that_ends_before_it_begins_is_a_mistake(connect: Connect) -> None:
+    with pytest.raises(ValueError, match="ends"):
+        connect().read_window(DAY, DAY - ONE)
+
+
+# --- many windows
+
+
+def test_windows_come_in_the_order_given_whatever_takes_long(erp: FakeErp, connect: Connect) -> None:
+    erp.invoices = [invoice(first.toordinal(), first) for first, _ in DAYS]
+    erp.before_answer = lambda asked: time.sleep(0.02 * (len(erp.asked) % 3))
+    client = connect(max_connections=8)
+    results = list(client.read_windows(DAYS))
+    assert [result.first_day for result in results] == [first for first, _ in DAYS]
+    assert all(isinstance(result, Window) and len(result.invoices) == 1 for result in results)
+    assert 2 <= erp.most_under_way <= 8
+    total = sum((result.traffic for result in results if isinstance(result, Window)), Traffic())
+    assert total == client.traffic
+    assert client.traffic.requests == len(erp.asked)
+
+
+def test_one_failed_window_does_not_stop_the_others(erp: FakeErp, connect: Connect) -> None:
+    bad = DAYS[7][0]
+    erp.fault_for = lambda asked: Answer(500) if asked.body["InvoiceDateFrom"].startswith(f"{bad}") else None
+    results = list(connect(max_attempts=2).read_windows(DAYS))
+    failed = [result for result in results if isinstance(result, WindowError)]
+    assert [(error.first_day, error.last_day, error.page) for error in failed] == [(bad, bad, 0)]
+    assert results.index(failed[0]) == 7
+
+
+def test_finished_windows_wait_for_the_reader_in_bounded_number(erp: FakeErp, connect: Connect) -> None:
+    taken: list[int] = []
+
+    def endless() -> Iterator[tuple[dt.date, dt.date]]:
+        for n in itertools.count():
+            taken.append(n)
+            yield DAY, DAY
+
+    windows = connect(max_connections=3).read_windows(endless())
+    next(windows)
+    time.sleep(0.3)
+    assert len(taken) <= 2 * 3 + 1
+    next(windows)
+    assert len(taken) <= 2 * 3 + 2
+    windows.close()  # type: ignore[attr-defined]
+
+
+def test_an_authentication_error_does_not_wait_for_its_turn(erp: FakeErp, connect: Connect) -> None:
+    first = f"{DAYS[0][0]}"
+
+    def fault(asked: Asked) -> Answer:
+        is_first = asked.body["InvoiceDateFrom"].startswith(first)
+        return Answer(503, "", {"Retry-After": "60"}) if is_first else Answer(401, '"Nej"')
+
+    erp.fault_for = fault
+    before = time.monotonic()
+    with pytest.raises(AuthenticationError, match="Nej"):
+        list(connect().read_windows(DAYS))
+    assert time.monotonic() - before < 5
+    time.sleep(0.1)
+    asked = len(erp.asked)
+    time.sleep(0.1)
+    assert len(erp.asked) == asked < 20
+
+
+def test_closing_ends_waits_between_attempts_at_once(erp: FakeErp) -> None:
+    erp.fault_for = lambda asked: Answer(503, "", {"Retry-After": "60"})
+    client = SoftOneClient(settings_for(erp))
+    errors: list[WindowError] = []
+
+    def read() -> None:
+        try:
+            client.read_window(DAY, DAY)
+        except WindowError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    while not erp.filter_requests:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    client.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert isinstance(errors[0].__cause__, StoppedError)
+    with pytest.raises(RuntimeError, match="closed"):
+        client.read_window(DAY, DAY)
+
+
+def test_leaving_a_run_early_leaves_nothing_behind(erp: FakeErp, connect: Connect) -> None:
+    erp.fault_for = lambda asked: (
+        None if asked.body["InvoiceDateFrom"].startswith(f"{DAY}") else Answer(503, "", {"Retry-After": "60"})
+    )
+    windows = connect().read_windows(DAYS)
+    assert isinstance(next(windows), Window)
+    windows.close()  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 10
+    while any(thread.name.startswith("softone") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("rate", "windows", "least"), [(20.0, 20, 1.9), (0.5, 1, 4.0), (400.0, 60, 0.2)])
+def test_no_more_requests_are_sent_than_the_rate_allows(
+    erp: FakeErp, connect: Connect, rate: float, windows: int, least: float
+) -> None:
+    client = connect(requests_per_second=rate, max_connections=4)
+    results = list(client.read_windows((DAYS * 2)[:windows]))
+    assert all(isinstance(result, Window) for result in results)
+    times = sorted(asked.at for asked in erp.asked)
+    # the first is the login; every window is two requests
+    assert len(times) == 1 + 2 * windows
+    assert times[-1] - times[0] >= 0.95 * least
+    if rate == 20:
+        # in no second more than the rate, but for the unpunctuality of threads
+        assert max(sum(start <= at < start + 1 for at in times) for start in times) <= 24
+
+
+# --- single invoices
+
+
+def test_single_invoices_are_asked_for_by_id_without_dates(erp: FakeErp, connect: Connect) -> None:
+    erp.invoices = [invoice(number, "1999-01-01") for number in range(1, 30)]
+    wanted = [7, 99, 3, -5, 7]
+    answers = list(connect(include_preliminary=False).read_invoices(wanted))
+    assert [answer.invoice_id for answer in answers] == wanted
+    assert [answer.invoice and answer.invoice.invoice_id for answer in answers] == [7, None, 3, None, 7]
+    body = next(asked.body for asked in erp.filter_requests if asked.body["InvoiceId"] == "7")
+    assert body["IncludePreliminary"] is True
+    assert not {"InvoiceDateFrom", "InvoiceDateTo"} & body.keys()
+    assert all(answer.asked_at.tzinfo is not None for answer in answers)
+
+
+@pytest.mark.parametrize("page_0", ["empty", "refused", "like page 1"])
+def test_single_invoices_are_found_on_a_server_that_counts_from_1(erp: FakeErp, connect: Connect, page_0: str) -> None:
+    erp.first_page, erp.page_0_on_base_1 = 1, page_0
+    erp.invoices = invoices(1, 2)
+    answers = list(connect().read_invoices([2, 3]))
+    assert [answer.invoice and answer.invoice.invoice_id for answer in answers] == [2, None]
+
+
+def test_other_invoices_in_the_answer_are_ignored(erp: FakeErp, connect: Connect) -> None:
+    texts = invoices(*range(100, 109), 10)
+
+    def page(asked: Asked) -> Answer:
+        at = asked.page * asked.size
+        return Answer(200, "[" + ",".join(texts[at : at + asked.size]) + "]")
+
+    erp.fault_for = page
+    answers = list(connect(page_size=4).read_invoices([10, 1]))
+    assert [answer.invoice and answer.invoice.invoice_id for answer in answers] == [10, None]
+
+
+def test_an_invoice_that_cannot_be_asked_for_is_named(erp: FakeErp, connect: Connect) -> None:
+    erp.fault_for = lambda asked: Answer(500, "Fel") if asked.body["InvoiceId"] == "2" else None
+    with pytest.raises(RequestFailedError, match=r"Invoice 2 of company acme.*Fel") as caught:
+        list(connect(max_attempts=2).read_invoices([1, 2, 3]))
+    assert (caught.value.status, caught.value.attempts) == (500, 2)
+
+
+# --- the check
+
+
+def test_the_check_says_what_answered(erp: FakeErp, connect: Connect) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    erp.invoices = [invoice(number, today) for number in range(1, 4)]
+    report = connect().check()
+    assert (report.path, report.token_source, report.first_page) == (FILTER_PATH, "login", None)
+    assert report.invoices == 3
+    assert report.traffic.requests == 2
+
+
+@pytest.mark.parametrize("page_0", ["empty", "refused", "like page 1"])
+def test_the_check_works_on_a_server_that_counts_from_1(erp: FakeErp, connect: Connect, page_0: str) -> None:
+    erp.first_page, erp.page_0_on_base_1 = 1, page_0
+    erp.invoices = [invoice(1, dt.datetime.now(dt.UTC).date())]
+    assert connect().check().invoices == 1
+
+
+def test_the_check_tells_what_was_learnt_about_paging(erp: FakeErp, connect: Connect) -> None:
+    erp.first_page = 1
+    erp.invoices = invoices(1)
+    client = connect()
+    client.read_window(DAY, DAY)
+    assert client.check().first_page == 1
+
+
+def test_the_check_raises_the_refusal(erp: FakeErp, connect: Connect) -> None:
+    erp.fault_for = lambda asked: Answer(403, '"Nej"')
+    with pytest.raises(RequestRefusedError, match="Nej"):
+        connect().check()
+
+
+# --- Search
+
+SEARCH_ROW = """{"CustomerInvoiceId": 12677557, "Number": "99233", "CustomerId": 5, "CustomerNr": "11357",
+ "CustomerName": "Per Persson", "BillingType": 1, "InvoiceDate": "2026-02-23T00:00:00", "DueDate": null,
+ "TotalAmount": 9007199254740993.01, "VatAmount": 125.520000, "PaidAmount": null, "Unknown": 1}"""
+
+
+def test_search_gives_exact_amounts(erp: FakeErp, connect: Connect) -> None:
+    paid = SEARCH_ROW.replace('"PaidAmount": null', '"PaidAmount": "100.5"')
+    erp.search_answer = Answer(200, f"[{SEARCH_ROW}, {paid}]")
+    first, second = connect().search(first_day=DAY, last_day=DAY + ONE, max_rows=20)
+    assert first.total_amount == Decimal("9007199254740993.01")
+    assert (first.vat_amount, first.paid_amount, second.paid_amount) == (Decimal("125.52"), None, Decimal("100.50"))
+    assert (first.customer_invoice_id, first.invoice_date, first.due_date) == (12677557, dt.date(2026, 2, 23), None)
+    asked = erp.asked[-1]
+    assert asked.query["maxNrRows"] == "20"
+    assert asked.body["InvoiceDateFrom"] == "2026-03-01T00:00:00"
+    assert asked.body["InvoiceDateTo"] == "2026-03-02T23:59:59"
+
+
+def test_search_of_nothing_is_an_empty_list(erp: FakeErp, connect: Connect) -> None:
+    erp.search_answer = Answer(200, "[]")
+    assert connect().search(first_day=DAY, last_day=DAY, max_rows=20) == []
+
+
+@pytest.mark.parametrize("body", ["null", "<html>", '{"Message": "Fel"}', '[{"Message": "Fel"}]', "[1]", "[", ""])
+def test_search_that_is_no_list_fails_after_its_attempts(erp: FakeErp, connect: Connect, body: str) -> None:
+    erp.search_answer = Answer(200, body)
+    with pytest.raises(RequestFailedError):
+        connect(max_attempts=2).search(first_day=DAY, last_day=DAY, max_rows=20)
+
+
+def test_a_search_that_is_missing_or_not_allowed_says_so(erp: FakeErp, connect: Connect) -> None:
+    with pytest.raises(EndpointNotFoundError, match=r"/Search does not answer"):
+        connect().search(first_day=DAY, last_day=DAY, max_rows=20)
+    erp.search_answer = Answer(403, json.dumps({"Message": "Behörighet saknas"}))
+    with pytest.raises(RequestRefusedError, match="Behörighet saknas") as caught:
+        connect().search(first_day=DAY, last_day=DAY, max_rows=20)
+    assert caught.value.status == 403
+
+
+def test_a_search_refused_with_401_does_not_take_filter_along(erp: FakeErp, connect: Connect) -> None:
+    erp.search_answer = Answer(401, '"Nej"')
+    client = connect()
+    with pytest.raises(AuthenticationError, match="Nej"):
+        client.search(first_day=DAY, last_day=DAY, max_rows=20)
+    assert client.read_window(DAY, DAY).invoices == ()
+
+
+def test_a_search_row_that_cannot_be_read_exactly_is_named(erp: FakeErp, connect: Connect) -> None:
+    erp.search_answer = Answer(200, f"[{SEARCH_ROW.replace('125.520000', '0.001')}]")
+    with pytest.raises(InvoiceUnreadable, match=r"0\.001 does not fit") as caught:
+        connect().search(first_day=DAY, last_day=DAY, max_rows=20)
+    assert (caught.value.field, caught.value.invoice_id) == ("VatAmount", 12677557)
+
+
+# --- the network
+
+
+def test_this_machine_is_never_reached_through_a_proxy(
+    erp: FakeErp, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    assert connect().read_window(DAY, DAY).invoices == ()
+    assert _proxy_for("https://localhost:1") is None
+    assert _proxy_for("https://[::1]:1") is None
+    assert _proxy_for("https://apiexternal.softone.se") == "http://proxy.example:3128"
+    monkeypatch.setenv("NO_PROXY", "softone.se")
+    assert _proxy_for("https://apiexternal.softone.se") is None
+
+
+def test_a_transport_can_be_given_instead_of_the_network(erp: FakeErp) -> None:
+    def respond(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"Token": "t"} if request.url.path == LOGIN_PATH else [])
+
+    with SoftOneClient(settings_for(erp), transport=httpx.MockTransport(respond)) as client:
+        assert client.read_window(DAY, DAY).invoices == ()
+        assert client.traffic.requests == 3
+    assert erp.asked == []
+
+
+def test_request_error_is_what_single_requests_raise(erp: FakeErp, connect: Connect) -> None:
+    erp.filter_paths = set()
+    with pytest.raises(RequestError, match="Neither"):
+        connect().check()
+
+
+def test_silencing_twice_adds_one_filter() -> None:
+    silence_urls()
+    silence_urls()
+    assert len(logging.getLogger("httpx").filters) == 1
+    assert isinstance(
+        MeteredTransport(httpx.MockTransport(lambda r: httpx.Response(200)), requests_per_second=None),
+        httpx.BaseTransport,
+    )
