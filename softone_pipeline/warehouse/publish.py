@@ -1,0 +1,77 @@
+"""Makes the copy that analysts open, and puts it in place in one step.
+
+A DuckDB file that one process writes cannot be opened by any other, so analysts never touch the pipeline's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from softone_pipeline.errors import WarehouseAccessError
+from softone_pipeline.warehouse.connection import STORAGE_VERSION
+
+# Readable by the owner and the group, written by nobody: it is replaced whole, never changed.
+_PUBLISHED_MODE = 0o440
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was published: where, how large (bytes), and how long it took (seconds)."""
+
+    path: Path
+    size_bytes: int
+    seconds: float
+
+
+def publish(connection: duckdb.DuckDBPyConnection, path: Path) -> Published:
+    """Copy the connected database to `path`, replacing what was there in one atomic step.
+
+    Whoever has the old copy open keeps reading it. Raises WarehouseAccessError; the old copy then stands.
+    """
+    started = time.monotonic()
+    # One fixed name: whoever publishes holds the pipeline's own file, so there is never a second one at it,
+    # and what a killed process left is cleared by the next.
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)
+        _copy(connection, temporary)
+        os.chmod(temporary, _PUBLISHED_MODE)
+        size = temporary.stat().st_size
+        # Left by somebody who opened the old copy for writing and was killed: it would stop the new one from opening.
+        _wal(path).unlink(missing_ok=True)
+        os.replace(temporary, path)
+    except (OSError, duckdb.Error) as error:
+        with contextlib.suppress(OSError):
+            _remove(temporary)
+        raise WarehouseAccessError(
+            f"The copy for analysts could not be published to {path}: {error}. The earlier copy still stands.",
+            path=str(path),
+        ) from error
+    return Published(path=path, size_bytes=size, seconds=time.monotonic() - started)
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, target: Path) -> None:
+    name = connection.execute("select current_database()").fetchone()
+    assert name is not None
+    escaped = str(target).replace("'", "''")
+    connection.execute(f"attach '{escaped}' as published_copy (storage_version '{STORAGE_VERSION}')")
+    try:
+        connection.execute(f'copy from database "{name[0]}" to published_copy')
+    finally:
+        connection.execute("detach published_copy")
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(path.name + ".wal")
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    _wal(path).unlink(missing_ok=True)
