@@ -1,0 +1,46 @@
+-- Integer division that rounds half away from zero. DuckDB's DECIMAL ÷ DECIMAL is a DOUBLE, so money is
+-- divided in whole öre with this.
+create or replace macro core.divide_rounded(numerator, denominator) as
+    sign(numerator)::hugeint * sign(denominator)::hugeint
+    * ((2 * abs(numerator::hugeint) + abs(denominator::hugeint)) // (2 * abs(denominator::hugeint)));
+
+-- An amount in whole öre (or the currency's hundredths), and back.
+create or replace macro core.in_oere(amount) as (amount::decimal(38, 2) * 100)::hugeint;
+create or replace macro core.from_oere(oere) as (oere::decimal(38, 2) * 0.01::decimal(3, 2))::decimal(18, 2);
+
+-- How an invoice's rows and header meet: total, header VAT, and the rows' sums of amount and VAT.
+create or replace macro core.price_basis(total, header_vat, row_sum, row_vat) as case
+    when abs(total - row_sum - header_vat) <= 0.50
+        and not (row_vat <> 0 and abs(total - row_sum) < abs(total - row_sum - header_vat)) then 'net'
+    when row_vat <> 0 and abs(total - row_sum) <= 0.50 then 'gross'
+    else 'unreconciled'
+end;
+
+-- VAT that an amount should carry at a rate in per cent; a gross amount includes it.
+create or replace macro core.expected_vat(amount, rate, is_gross) as case
+    when is_gross then core.from_oere(core.divide_rounded(core.in_oere(amount) * (rate * 100)::bigint, 10000 + (rate * 100)::bigint))
+    else (amount::decimal(38, 2) * rate::decimal(5, 2) * 0.01::decimal(3, 2))::decimal(18, 2)
+end;
+
+create or replace macro core.billing_type_name(billing_type) as case billing_type
+    when 1 then 'debit' when 2 then 'credit' when 3 then 'interest' when 4 then 'reminder' else 'unknown'
+end;
+
+create or replace macro core.status_class(origin_status, is_missing) as case
+    when is_missing then 'missing'
+    when origin_status in (2, 3, 5) then 'counted'
+    when origin_status = 1 then 'preliminary'
+    when origin_status = 4 then 'cancelled'
+    else 'unknown'
+end;
+
+-- What a row sells for without VAT. A subtotal repeats other rows and sells nothing; a missing amount counts as 0.
+create or replace macro core.row_net(sum_amount, vat_amount, price_basis, row_kind) as case
+    when row_kind = 'subtotal' then 0
+    when price_basis = 'gross' then coalesce(sum_amount, 0) - coalesce(vat_amount, 0)
+    else coalesce(sum_amount, 0)
+end::decimal(18, 2);
+
+-- Whether a row may be an invoice's rounding (öresavrundning) sent as a row.
+create or replace macro core.is_tiny_without_vat(sum_amount, vat_amount) as
+    vat_amount = 0 and abs(sum_amount) between 0.01 and 0.50;

@@ -1,0 +1,1 @@
+"""mart: answers, derived from core. Rebuilt whole."""

@@ -1,0 +1,30 @@
+-- What each customer has been invoiced and, where the ERP has said what is paid, what is open and how old it is: now.
+-- How, and the same of an earlier moment, stands in customer_balance_as_known.sql and receivables_as_known.sql.
+select
+    company,
+    as_of,
+    customer_nr,
+    currency,
+    customer_name,
+    invoice_count,
+    debit_invoiced,
+    credited,
+    interest,
+    reminder,
+    other_invoiced,
+    net_invoiced,
+    past_due_invoiced,
+    payment_basis,
+    paid_amount,
+    open_amount,
+    unapplied_credit,
+    not_due,
+    due_1_30,
+    due_31_60,
+    due_61_90,
+    due_over_90,
+    no_due_date,
+    last_invoice_date,
+    unknown_payment_count,
+    payment_total_differs_count
+from mart.customer_balance_as_known(null)

@@ -1,0 +1,543 @@
+"""Writes fetched windows into raw: versions by difference, quarantine, closures. One transaction a batch.
+
+Fetching is the client's business; here a window arrives whole or not at all (tables.md, "raw").
+An invoice that a complete window no longer brings is never closed on that alone: `land` says which ones to ask
+for by id, and closes them only when that answer has come back empty.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from softone_pipeline.softone import InvoiceAnswer, InvoiceUnreadable, Window, normalise_invoice
+
+# What from_json_strict would take without a word although it is not what the field's type can hold: a boolean
+# or an unquoted word for a number, a quoted number, surplus decimals (it rounds), a fraction for an integer, an
+# exponent or so many digits that the reader's own double would lose some, a number for a text, a null row.
+# Such invoices are read one by one instead (softone.models), which either makes them plain or names the field.
+_AMOUNT = r'"(?:TotalAmount|VATAmount|VatAmount|SumAmount)(?:Currency)?"'
+_QUANTITY = r'"(?:Quantity|UnitPrice|UnitPriceCurrency)"'
+_INTEGER = r'"(?:InvoiceId|BillingType|OriginStatus|AttestState)"'
+_TEXT = (
+    r'"(?:InvoiceNr|CustomerNr|CustomerName|CustomerOrgNr|InvoiceDate|DueDate|Currency|ProductNr|Text|AttestStateName)"'
+)
+_NOT_PLAIN = "|".join(
+    (
+        _AMOUNT + r"\s*:\s*(?:[^-0-9n\s]|-?[0-9]+\.[0-9]{2}0*[1-9])",
+        _QUANTITY + r"\s*:\s*(?:[^-0-9n\s]|-?[0-9]+\.[0-9]{6}0*[1-9])",
+        _INTEGER + r"\s*:\s*(?:[^-0-9n\s]|-?[0-9]+\.)",
+        _TEXT + r'\s*:\s*[^"n\s]',
+        r'"Accounts"\s*:\s*[^\[n\s]',
+        r"[:,\[]\s*-?[0-9.]+[eE]",
+        r"[:,\[]\s*-?[0-9.]{17}",
+        r"[\[,]\s*null\s*[,\]]",
+    )
+)
+_PLAIN_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?)?"
+
+
+@dataclass(frozen=True, slots=True)
+class DayLanded:
+    """What landing one day's window did, in invoices. `received` = what the ERP sent for the day."""
+
+    day: dt.date
+    received: int
+    new: int
+    changed: int
+    redated: int
+    returned: int
+    missing: int
+    quarantined: int
+
+    @property
+    def written(self) -> int:
+        """New versions."""
+        return self.new + self.changed + self.redated + self.returned
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """The outcome of a batch. Where `ask` is not empty nothing was written: ask for these ids and land again."""
+
+    ask: tuple[int, ...]
+    days: tuple[DayLanded, ...]
+
+
+def land(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    company: str,
+    run_id: str,
+    windows: Sequence[Window],
+    answers: Iterable[InvoiceAnswer] = (),
+) -> Landed:
+    """Write one batch of complete windows. Run it in a transaction, which is to be rolled back if `ask` comes back.
+
+    `answers` are what the ERP said to the ids that an earlier call asked for.
+    """
+    names = {"company": company, "run_id": run_id}
+    _stage(connection, windows, tuple(answers))
+    _compare(connection, names)
+    ask = connection.execute("select distinct invoice_id from to_ask order by all").fetchall()
+    if ask:
+        return Landed(ask=tuple(row[0] for row in ask), days=())
+    _read(connection, names)
+    _write_versions(connection, names)
+    _write_quarantine(connection, names)
+    _write_fetched_days(connection, names)
+    return Landed(ask=(), days=_days_landed(connection))
+
+
+def _stage(connection: duckdb.DuckDBPyConnection, windows: Sequence[Window], answers: Sequence[InvoiceAnswer]) -> None:
+    """Temp tables received, asked_day and answer: what came, in the order in which it was asked for."""
+    connection.execute(
+        """
+        create or replace temp sequence received_order;
+        create or replace temp table received (
+            seq bigint default nextval('received_order'),
+            window_day date, invoice_id bigint, invoice_date date, payload varchar, asked_at timestamptz
+        );
+        create or replace temp table asked_day (
+            partition_date date, asked_at timestamptz, include_preliminary boolean
+        );
+        create or replace temp table answer (invoice_id bigint, asked_at timestamptz, is_found boolean);
+        """
+    )
+    for window in sorted(windows, key=lambda window: window.asked_at):
+        connection.execute(
+            """
+            insert into asked_day
+            select range::date, $asked_at, $preliminary
+            from range($first_day::timestamp, $last_day::timestamp + interval 1 day, interval 1 day)
+            """,
+            {
+                "first_day": window.first_day,
+                "last_day": window.last_day,
+                "asked_at": window.asked_at,
+                "preliminary": window.include_preliminary,
+            },
+        )
+        connection.execute(
+            """
+            insert into received (window_day, invoice_id, invoice_date, payload, asked_at)
+            select
+                if(invoice_date between $first_day and $last_day, invoice_date, $first_day),
+                invoice_id, invoice_date, payload, $asked_at
+            from (
+                select
+                    unnest($ids::bigint[]) as invoice_id,
+                    unnest($dates::date[]) as invoice_date,
+                    unnest($payloads::varchar[]) as payload
+            )
+            """,
+            {
+                "first_day": window.first_day,
+                "last_day": window.last_day,
+                "asked_at": window.asked_at,
+                "ids": [invoice.invoice_id for invoice in window.invoices],
+                "dates": [invoice.invoice_date for invoice in window.invoices],
+                "payloads": [invoice.payload for invoice in window.invoices],
+            },
+        )
+    for answer in sorted(answers, key=lambda answer: answer.asked_at):
+        found = answer.invoice
+        connection.execute(
+            "insert into answer values (?, ?, ?)", [answer.invoice_id, answer.asked_at, found is not None]
+        )
+        if found is not None:
+            connection.execute(
+                "insert into received (invoice_id, invoice_date, payload, asked_at) values (?, ?, ?, ?)",
+                [found.invoice_id, found.invoice_date, found.payload, answer.asked_at],
+            )
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
+    """Temp tables incoming, standing, difference and to_ask: what came against what stands."""
+    company = {"company": names["company"]}
+    connection.execute(
+        """
+        create or replace temp table incoming as
+        select * exclude (payload), md5(payload) as payload_hash
+        from received
+        where seq in (select max(seq) from received where invoice_id is not null group by invoice_id)
+        """
+    )
+    # known_at: until when what stands is known to be true. A complete fetch of its day that left the version
+    # standing has confirmed it, if that fetch could have brought it.
+    connection.execute(
+        """
+        create or replace temp table standing as
+        select
+            version.invoice_id,
+            version.partition_date,
+            version.payload_hash,
+            version.origin_status,
+            version.end_reason is not null as is_missing,
+            greatest(
+                version.fetched_at,
+                coalesce(version.superseded_at, version.fetched_at),
+                case
+                    when version.end_reason is null and not day.closures_suspended
+                        and (day.include_preliminary or version.origin_status in (2, 3, 4, 5))
+                        then day.fetched_at
+                    else version.fetched_at
+                end
+            ) as known_at
+        from raw.customer_invoices as version
+        left join raw.fetched_days as day using (company, partition_date)
+        where version.latest and version.company = $company
+            and (
+                version.invoice_id in (select invoice_id from incoming)
+                or version.partition_date in (select partition_date from asked_day)
+            )
+        """,
+        company,
+    )
+    connection.execute(
+        """
+        create or replace temp table difference as
+        select
+            incoming.*,
+            coalesce(window_day, standing.partition_date) as day,
+            case
+                when standing.invoice_id is null then 'new'
+                when standing.is_missing then 'returned'
+                when standing.partition_date is distinct from incoming.invoice_date then 'redated'
+                else 'changed'
+            end as change
+        from incoming
+        left join standing using (invoice_id)
+        where standing.invoice_id is null
+            or (
+                incoming.asked_at >= standing.known_at
+                and (standing.is_missing or standing.payload_hash <> incoming.payload_hash)
+            )
+        """
+    )
+    # Without a readable id nobody can say which invoice is absent, so none of that day is taken to be.
+    connection.execute(
+        """
+        create or replace temp table absent as
+        select standing.invoice_id, standing.partition_date as day, 'standing' as was
+        from standing
+        inner join asked_day using (partition_date)
+        where not standing.is_missing
+            and standing.invoice_id not in (select invoice_id from incoming)
+            and standing.known_at <= asked_day.asked_at
+            and (asked_day.include_preliminary or standing.origin_status in (2, 3, 4, 5))
+            and partition_date not in (select window_day from received where invoice_id is null)
+        union all
+        select quarantine.invoice_id, quarantine.partition_date, 'quarantined'
+        from raw.quarantine
+        inner join asked_day using (partition_date)
+        where quarantine.company = $company
+            and quarantine.invoice_id is not null
+            and quarantine.invoice_id not in (select invoice_id from incoming)
+            and quarantine.fetched_at < asked_day.asked_at
+        union all
+        -- a window written late brings an invoice that a later fetch of its day did not
+        select difference.invoice_id, difference.day, 'overtaken'
+        from difference
+        inner join raw.fetched_days as day
+            on day.company = $company and day.partition_date = difference.invoice_date
+        where difference.change = 'new' and difference.window_day is not null
+            and day.fetched_at > difference.asked_at and not day.closures_suspended
+        """,
+        company,
+    )
+    connection.execute(
+        """
+        create or replace temp table to_ask as
+        select invoice_id from absent where invoice_id not in (select invoice_id from answer)
+        """
+    )
+
+
+def _read(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
+    """Temp tables typed and unreadable: each difference either reads exactly, or names the field that does not."""
+    connection.execute(
+        """
+        create or replace temp table typed as
+        with reading as (
+            select
+                difference.*,
+                case when not regexp_matches(payload, $not_plain) then try(raw.read_invoice(payload)) end as invoice
+            from difference
+            inner join received using (seq)
+        )
+
+        select
+            * exclude (invoice),
+            null::varchar as payload_normalised,
+            invoice.OriginStatus as origin_status,
+            coalesce(
+                invoice.InvoiceId = invoice_id
+                and invoice.TotalAmount is not null and invoice.TotalAmountCurrency is not null
+                and invoice.VATAmount is not null and invoice.VATAmountCurrency is not null
+                and invoice.InvoiceRows is not null
+                and (
+                    invoice.InvoiceDate is null
+                    or (regexp_full_match(invoice.InvoiceDate, $plain_date)
+                        and try_cast(invoice.InvoiceDate[:10] as date) is not distinct from invoice_date)
+                )
+                and (
+                    invoice.DueDate is null
+                    or (regexp_full_match(invoice.DueDate, $plain_date)
+                        and try_cast(invoice.DueDate[:10] as date) > date '0001-01-01')
+                ),
+                false
+            ) as is_plain
+        from reading
+        """,
+        {"not_plain": _NOT_PLAIN, "plain_date": _PLAIN_DATE},
+    )
+    connection.execute(
+        """
+        create or replace temp table unreadable (seq bigint, field varchar, reason varchar);
+        create or replace temp table plain (seq bigint, payload varchar);
+        """
+    )
+    odd = connection.execute(
+        """
+        select seq, payload from typed inner join received using (seq) where not is_plain
+        union all
+        select seq, payload from received where invoice_id is null
+        order by seq
+        """
+    ).fetchall()
+    plain, unreadable = [], []
+    for seq, payload in odd:
+        try:
+            plain.append((seq, normalise_invoice(payload)))
+        except InvoiceUnreadable as error:
+            unreadable.append((seq, error.field, error.reason))
+    _insert_columns(connection, "plain", plain)
+    _insert_columns(connection, "unreadable", unreadable)
+    # Belt and braces: what the one-by-one reading calls plain must read strictly now.
+    connection.execute(
+        """
+        insert into unreadable
+        select plain.seq, 'InvoiceId', 'cannot be read'
+        from plain
+        left join typed using (seq)
+        where typed.seq is null or try(raw.read_invoice(plain.payload)) is null
+        """
+    )
+    connection.execute(
+        """
+        update typed
+        set payload_normalised = plain.payload, origin_status = raw.read_invoice_header(plain.payload).OriginStatus
+        from plain
+        where plain.seq = typed.seq and typed.seq not in (select seq from unreadable)
+        """
+    )
+    connection.execute(
+        "create or replace temp table accepted as from typed where seq not in (select seq from unreadable)"
+    )
+
+
+def _write_versions(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
+    company = {"company": names["company"]}
+    connection.execute(
+        """
+        update raw.customer_invoices as version
+        set
+            latest = false,
+            superseded_at = coalesce(version.superseded_at, accepted.asked_at),
+            end_reason = coalesce(version.end_reason, accepted.change)
+        from accepted
+        where version.company = $company and version.latest and version.invoice_id = accepted.invoice_id
+        """,
+        company,
+    )
+    connection.execute(
+        """
+        update raw.customer_invoices as version
+        set superseded_at = answer.asked_at, end_reason = 'missing'
+        from answer
+        where version.company = $company and version.latest and version.end_reason is null
+            and version.invoice_id = answer.invoice_id and not answer.is_found
+            and answer.invoice_id in (select invoice_id from absent)
+        """,
+        company,
+    )
+    # An overtaken invoice that the ERP no longer knows was seen all the same: it is kept, ended as missing.
+    connection.execute(
+        """
+        insert into raw.customer_invoices by name
+        select
+            $company as company,
+            accepted.invoice_id,
+            accepted.invoice_date as partition_date,
+            received.payload,
+            accepted.payload_normalised,
+            accepted.origin_status,
+            accepted.payload_hash,
+            accepted.asked_at as fetched_at,
+            answer.asked_at as superseded_at,
+            accepted.change,
+            if(answer.invoice_id is not null, 'missing', null) as end_reason,
+            true as latest,
+            $run_id as run_id
+        from accepted
+        inner join received using (seq)
+        left join answer on answer.invoice_id = accepted.invoice_id and not answer.is_found
+        order by partition_date, accepted.invoice_id
+        """,
+        names,
+    )
+
+
+def _write_quarantine(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
+    company = {"company": names["company"]}
+    # Cleared by a good answer, by another payload of the same invoice, or by the ERP not knowing the id any more.
+    connection.execute(
+        """
+        delete from raw.quarantine
+        using (
+            select
+                incoming.invoice_id,
+                incoming.asked_at,
+                if(unreadable.seq is null, null, received.payload) as bad_payload
+            from incoming
+            inner join received using (seq)
+            left join unreadable using (seq)
+            left join standing on standing.invoice_id = incoming.invoice_id
+            where standing.invoice_id is null or incoming.asked_at >= standing.known_at
+            union all
+            select invoice_id, asked_at, null from answer where not is_found
+        ) as seen
+        where quarantine.company = $company
+            and quarantine.invoice_id = seen.invoice_id
+            and quarantine.fetched_at <= seen.asked_at
+            and quarantine.payload is distinct from seen.bad_payload
+        """,
+        company,
+    )
+    # An object without a readable id is gone when a later complete fetch of its day does not bring it.
+    connection.execute(
+        """
+        delete from raw.quarantine
+        using asked_day
+        where quarantine.company = $company
+            and quarantine.invoice_id is null
+            and quarantine.partition_date = asked_day.partition_date
+            and quarantine.fetched_at < asked_day.asked_at
+            and quarantine.payload not in (select payload from received where invoice_id is null)
+        """,
+        company,
+    )
+    connection.execute(
+        """
+        insert into raw.quarantine by name
+        select distinct on (received.invoice_id, received.payload)
+            $company as company,
+            coalesce(received.invoice_date, received.window_day) as partition_date,
+            received.asked_at as fetched_at,
+            $run_id as run_id,
+            received.invoice_id,
+            unreadable.field,
+            unreadable.reason,
+            received.payload
+        from unreadable
+        inner join received using (seq)
+        where not exists (
+            select 1
+            from raw.quarantine as standing
+            where standing.company = $company
+                and standing.invoice_id is not distinct from received.invoice_id
+                and standing.payload = received.payload
+        )
+        """,
+        names,
+    )
+
+
+def _write_fetched_days(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
+    connection.execute(
+        """
+        create or replace temp table newest_day as
+        select partition_date, max(asked_at) as asked_at, arg_max(include_preliminary, asked_at) as include_preliminary
+        from asked_day
+        where not exists (
+            select 1
+            from raw.fetched_days as standing
+            where standing.company = $company
+                and standing.partition_date = asked_day.partition_date
+                and standing.fetched_at > asked_day.asked_at
+        )
+        group by partition_date
+        """,
+        {"company": names["company"]},
+    )
+    connection.execute(
+        """
+        delete from raw.fetched_days
+        where company = $company and partition_date in (select partition_date from newest_day)
+        """,
+        {"company": names["company"]},
+    )
+    connection.execute(
+        """
+        insert into raw.fetched_days by name
+        select
+            $company as company,
+            partition_date,
+            newest_day.asked_at as fetched_at,
+            count(received.seq)::integer as invoice_count,
+            include_preliminary,
+            count(received.seq) > count(received.invoice_id) as closures_suspended,
+            $run_id as run_id
+        from newest_day
+        left join received
+            on received.window_day = newest_day.partition_date and received.asked_at = newest_day.asked_at
+        group by all
+        """,
+        names,
+    )
+
+
+def _days_landed(connection: duckdb.DuckDBPyConnection) -> tuple[DayLanded, ...]:
+    rows = connection.execute(
+        """
+        with outcome as (
+            select window_day as day, 'received' as what from received where window_day is not null
+            union all
+            select day, change from accepted
+            union all
+            select day, 'missing' from absent
+            inner join answer using (invoice_id)
+            where was = 'standing' and not is_found
+            union all
+            select coalesce(window_day, invoice_date), 'quarantined' from unreadable inner join received using (seq)
+        )
+
+        select
+            partition_date,
+            count(*) filter (where what = 'received'),
+            count(*) filter (where what = 'new'),
+            count(*) filter (where what = 'changed'),
+            count(*) filter (where what = 'redated'),
+            count(*) filter (where what = 'returned'),
+            count(*) filter (where what = 'missing'),
+            count(*) filter (where what = 'quarantined')
+        from (select distinct partition_date from asked_day) as asked
+        left join outcome on outcome.day = asked.partition_date
+        group by partition_date
+        order by partition_date
+        """
+    ).fetchall()
+    return tuple(DayLanded(*row) for row in rows)
+
+
+def _insert_columns(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert a few rows as whole columns: one statement however many rows there are."""
+    if not rows:
+        return
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    values = ", ".join(f"unnest($c{i})" for i in range(len(columns)))
+    connection.execute(f"insert into {table} select {values}", {f"c{i}": column for i, column in enumerate(columns)})

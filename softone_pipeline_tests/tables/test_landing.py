@@ -1,0 +1,275 @@
+"""raw.customer_invoices and raw.quarantine: what tables.md promises about versions, closures and bad invoices."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+
+import pytest
+
+from softone_pipeline_tests.invoices import EXAMPLE_DAY, Number, invoice, row
+from softone_pipeline_tests.tables.conftest import House
+
+DAY = EXAMPLE_DAY
+NEXT_DAY = DAY + dt.timedelta(days=1)
+
+
+def test_an_unchanged_day_writes_nothing(house: House) -> None:
+    house.land(house.window(1, [invoice(1), invoice(2)]), run_id="first")
+    landed = house.land(house.window(2, [invoice(2), invoice(1)]), run_id="second")
+    assert landed.days[0].received == 2
+    assert landed.days[0].written == 0
+    assert house.rows("select count(*), max(run_id) from raw.customer_invoices") == [(2, "first")]
+
+
+def test_a_changed_invoice_keeps_its_old_version(house: House) -> None:
+    house.land(house.window(1, [invoice(1)]))
+    house.land(house.window(2, [invoice(1, CustomerName="Åsa Öberg")]))
+    assert house.versions(1) == [("new", "changed", 1, 2, DAY), ("changed", None, 2, None, DAY)]
+
+
+def test_an_invoice_that_moved_to_another_day_is_one_invoice(house: House) -> None:
+    house.land(house.window(1, [invoice(1)]))
+    house.land(house.window(2, [], day=DAY), by_id={1: invoice(1, day=NEXT_DAY)})
+    assert house.asked_by_id == [1]
+    assert house.versions(1) == [("new", "redated", 1, 2.5, DAY), ("redated", None, 2.5, None, NEXT_DAY)]
+    landed = house.land(house.window(3, [invoice(1, day=NEXT_DAY)], day=NEXT_DAY))
+    assert landed.days[0].written == 0
+
+
+def test_an_invoice_that_moved_between_two_fetched_days_is_not_asked_for(house: House) -> None:
+    house.land(house.window(1, [invoice(1)]))
+    house.land(house.window(2, []), house.window(2.1, [invoice(1, day=NEXT_DAY)], day=NEXT_DAY))
+    assert house.asked_by_id == []
+    assert [version[:2] for version in house.versions(1)] == [("new", "redated"), ("redated", None)]
+
+
+def test_a_vanished_invoice_is_closed_only_after_it_was_asked_for_by_id(house: House) -> None:
+    house.land(house.window(1, [invoice(1), invoice(2)]))
+    landed = house.land(house.window(2, [invoice(2)]))
+    assert house.asked_by_id == [1]
+    assert landed.days[0].missing == 1
+    assert house.versions(1) == [("new", "missing", 1, 2.5, DAY)]
+    house.land(house.window(3, [invoice(2)]))
+    assert house.asked_by_id == [1], "an invoice that is known to be missing is not asked for again"
+
+
+def test_an_invoice_that_a_window_missed_but_the_erp_still_has_stays(house: House) -> None:
+    house.land(house.window(1, [invoice(1)]))
+    house.land(house.window(2, []), by_id={1: invoice(1)})
+    assert house.versions(1) == [("new", None, 1, None, DAY)]
+
+
+def test_a_missing_invoice_that_comes_back_is_a_version_of_its_own(house: House) -> None:
+    house.land(house.window(1, [invoice(1)]))
+    house.land(house.window(2, []))
+    landed = house.land(house.window(3, [invoice(1)]))
+    assert landed.days[0].returned == 1
+    assert house.versions(1) == [("new", "missing", 1, 2.5, DAY), ("returned", None, 3, None, DAY)]
+    assert house.rows("select count(*) from raw.customer_invoices where latest") == [(1,)]
+
+
+def test_turning_preliminary_invoices_off_makes_none_missing(house: House) -> None:
+    house.land(house.window(1, [invoice(1, OriginStatus=1), invoice(2)]))
+    house.land(house.window(2, [invoice(2)], preliminary=False))
+    assert house.asked_by_id == []
+    assert house.versions(1) == [("new", None, 1, None, DAY)]
+    house.land(house.window(3, [invoice(2)], preliminary=True))
+    assert house.asked_by_id == [1]
+
+
+def test_an_invoice_without_a_date_is_kept_and_never_closed_by_a_window(house: House) -> None:
+    house.land(house.window(1, [invoice(1, day=None)]))
+    house.land(house.window(2, []))
+    assert house.versions(1) == [("new", None, 1, None, None)]
+    house.land(house.window(3, [invoice(1)]))
+    assert house.versions(1)[-1] == ("redated", None, 3, None, DAY)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations([0, 1, 2])))
+def test_the_newest_fetch_wins_whatever_order_windows_are_written_in(house: House, order: tuple[int, ...]) -> None:
+    windows = [
+        house.window(1, [invoice(1, CustomerName="a"), invoice(2)]),
+        house.window(2, [invoice(1, CustomerName="b"), invoice(2)]),
+        house.window(3, [invoice(1, CustomerName="c"), invoice(2)]),
+    ]
+    for index in order:
+        house.land(windows[index])
+    current = house.rows(
+        "select payload->>'CustomerName' from raw.customer_invoices where superseded_at is null and invoice_id = 1"
+    )
+    assert current == [("c",)]
+
+
+def test_a_window_written_late_closes_nothing_that_was_asked_for_later(house: House) -> None:
+    house.land(house.window(2, [invoice(1)]))
+    house.land(house.window(1, []))
+    assert house.asked_by_id == []
+    assert house.versions(1) == [("new", None, 2, None, DAY)]
+
+
+def test_an_unchanged_fetch_counts_as_the_newest_knowledge(house: House) -> None:
+    house.land(house.window(1, [invoice(1, CustomerName="true")]))
+    house.land(house.window(3, [invoice(1, CustomerName="true")]))
+    house.land(house.window(2, [invoice(1, CustomerName="stale")]))
+    assert house.versions(1) == [("new", None, 1, None, DAY)]
+
+
+def test_a_late_window_does_not_move_an_invoice_back(house: House) -> None:
+    moved = invoice(1, day=NEXT_DAY)
+    house.land(house.window(2, [moved], day=NEXT_DAY))
+    house.land(house.window(1, [invoice(1)], day=DAY))
+    assert house.versions(1) == [("new", None, 2, None, NEXT_DAY)]
+
+
+def test_a_late_window_does_not_reopen_a_missing_invoice(house: House) -> None:
+    house.land(house.window(1, [invoice(1)]))
+    house.land(house.window(3, []))
+    house.land(house.window(2, [invoice(1)]))
+    assert house.versions(1) == [("new", "missing", 1, 3.5, DAY)]
+
+
+def test_an_invoice_that_only_a_late_window_saw_is_kept_as_missing(house: House) -> None:
+    house.land(house.window(2, []))
+    house.land(house.window(1, [invoice(1)]))
+    assert house.asked_by_id == [1]
+    assert house.versions(1) == [("new", "missing", 1, 1.5, DAY)]
+
+
+def test_an_invoice_in_two_windows_of_one_batch_is_counted_once(house: House) -> None:
+    house.land(house.window(1, [invoice(1)]), house.window(1.1, [invoice(1, day=NEXT_DAY)], day=NEXT_DAY))
+    assert house.versions(1) == [("new", None, 1.1, None, NEXT_DAY)]
+
+
+BAD = {
+    "TotalAmount": invoice(1, TotalAmount=Number("125.001")),
+    "InvoiceRows[0].SumAmount": invoice(1, rows=[row("100.00", "25.00", SumAmount=Number("1.005"))]),
+    "InvoiceRows[0].Quantity": invoice(1, rows=[row("100.00", "25.00", Quantity=Number("0.0000001"))]),
+    "BillingType": invoice(1, BillingType=True),
+    "OriginStatus": invoice(1, OriginStatus=Number("2.5")),
+    "DueDate": invoice(1, DueDate="2026-13-01T00:00:00"),
+    "VATAmount": invoice(1, VATAmount=None),
+    "InvoiceRows": invoice(1, InvoiceRows={"a": 1}),
+    "CustomerName": invoice(1, CustomerName=["a"]),
+    "TotalAmountCurrency": invoice(1, TotalAmountCurrency=Number("12345678901234567.00")),
+    "VATAmountCurrency": invoice(1, VATAmountCurrency="NaN"),
+}
+
+
+@pytest.mark.parametrize("field", BAD)
+def test_an_invoice_that_cannot_be_typed_is_quarantined_by_name(house: House, field: str) -> None:
+    landed = house.land(house.window(1, [BAD[field], invoice(2)]))
+    assert landed.days[0].quarantined == 1
+    assert house.rows("select invoice_id, partition_date, field from raw.quarantine") == [(1, DAY, field)]
+    assert house.rows("select invoice_id from raw.customer_invoices") == [(2,)]
+
+
+def test_a_quarantined_payload_leaves_the_earlier_version_standing_and_flagged(house: House) -> None:
+    house.land(house.window(1, [invoice(1)]))
+    house.refresh()
+    house.land(house.window(2, [BAD["TotalAmount"]]))
+    house.refresh()
+    assert house.asked_by_id == []
+    assert house.versions(1) == [("new", None, 1, None, DAY)]
+    assert house.rows("select total_amount::varchar, has_quarantined_update from core.invoices") == [("125.00", True)]
+
+
+def test_the_same_bad_payload_is_quarantined_once(house: House) -> None:
+    for hour in (1, 2, 3):
+        house.land(house.window(hour, [BAD["TotalAmount"]]))
+    assert house.rows("select count(*) from raw.quarantine") == [(1,)]
+
+
+@pytest.mark.parametrize("later", [invoice(1), invoice(1, CustomerName="other")])
+def test_a_later_good_fetch_clears_the_quarantine(house: House, later: dict[str, object]) -> None:
+    house.land(house.window(1, [invoice(1)]))
+    house.land(house.window(2, [BAD["TotalAmount"]]))
+    house.land(house.window(3, [later]))
+    house.refresh()
+    assert house.rows("select count(*) from raw.quarantine") == [(0,)]
+    assert house.rows("select has_quarantined_update from core.invoices") == [(False,)]
+
+
+def test_a_good_fetch_that_was_asked_for_earlier_does_not_clear_the_quarantine(house: House) -> None:
+    house.land(house.window(2, [BAD["TotalAmount"]]))
+    house.land(house.window(1, [invoice(1)]))
+    assert house.rows("select count(*) from raw.quarantine") == [(1,)]
+
+
+def test_a_quarantined_invoice_that_the_erp_no_longer_has_is_cleared(house: House) -> None:
+    house.land(house.window(1, [BAD["TotalAmount"]]))
+    house.land(house.window(2, []))
+    assert house.asked_by_id == [1]
+    assert house.rows("select count(*) from raw.quarantine") == [(0,)]
+
+
+def test_an_object_without_a_readable_id_suspends_closures_for_its_day(house: House) -> None:
+    house.land(house.window(1, [invoice(1), invoice(2)]))
+    house.land(house.window(2, [invoice(2), '{"InvoiceId": "?", "TotalAmount": 1}']))
+    assert house.asked_by_id == []
+    assert house.versions(1) == [("new", None, 1, None, DAY)]
+    assert house.rows("select invoice_id, field from raw.quarantine") == [(None, "InvoiceId")]
+    house.land(house.window(3, [invoice(2)]))
+    assert house.asked_by_id == [1]
+    assert house.rows("select count(*) from raw.quarantine") == [(0,)]
+
+
+def test_odd_but_exact_payloads_are_kept_as_received_and_read_plainly(house: House) -> None:
+    odd = invoice(1, TotalAmount="125.00", TotalAmountCurrency=Number("1.25e2"), DueDate="2026-02-23T23:30:00Z")
+    del odd["CustomerOrgNr"]
+    house.land(house.window(1, [odd]))
+    house.refresh()
+    stored = house.records("select payload, payload_normalised is not null as is_normalised from raw.customer_invoices")
+    assert '"TotalAmountCurrency":1.25e2' in stored[0]["payload"]
+    assert stored[0]["is_normalised"]
+    assert house.rows("select total_amount::varchar, total_amount_currency::varchar, due_date from core.invoices") == [
+        ("125.00", "125.00", dt.date(2026, 2, 24))
+    ]
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        "1234567890123456.78",
+        "-9999999999999999.99",
+        "0.01",
+        "-0.010000",
+        "2.67",
+        "1e2",
+        "10.00000000000000000000",
+    ],
+)
+def test_amounts_arrive_exactly(house: House, amount: str) -> None:
+    house.land(house.window(1, [invoice(1, total=amount, vat="0.00", rows=[])]))
+    house.refresh()
+    plain = f"{float(amount):.2f}" if "e" in amount else amount
+    found = house.rows("select total_amount = ?::decimal(38, 20), count(*) over () from core.invoices", plain)
+    assert found == [(True, 1)]
+
+
+def test_core_and_mart_are_rebuilt_from_raw_alone(house: House) -> None:
+    house.land(
+        house.window(
+            1,
+            [
+                invoice(1),
+                invoice(2, BillingType=2, total="-125.00", vat="-25.00", rows=[row("-100.00", "-25.00")]),
+            ],
+        )
+    )
+    house.land(house.window(2, [invoice(1, CustomerName="Ö")]))
+    house.refresh()
+    tables = (
+        "core.invoices",
+        "core.invoice_rows",
+        "mart.vat_summary",
+        "mart.vat_return_draft",
+        "mart.customer_balance",
+    )
+    before = {table: house.rows(f"from {table} order by all") for table in tables}
+    with house.warehouse.connect() as connection:
+        for table in (*tables, "core.build_state"):
+            connection.execute(f"delete from {table}")
+    house.refresh()
+    assert {table: house.rows(f"from {table} order by all") for table in tables} == before
+    assert all(before.values())
