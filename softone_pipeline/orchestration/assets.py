@@ -1,0 +1,289 @@
+"""The assets, in the order data walks: raw, core, mart, the published copy.
+
+Bodies stay short: what they do lives in `tables/` and `warehouse/`. Only raw is partitioned: every event costs
+Dagster about 14 ms, and core compares itself with raw, so it is right whatever days were loaded, in any order.
+(Dagster reads the annotations of `context` as they stand, so no `from __future__ import annotations` here; and it
+knows MaterializeResult without its type argument only.)
+"""
+
+import datetime as dt
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from softone_pipeline.errors import SoftOneError
+from softone_pipeline.orchestration import checks
+from softone_pipeline.orchestration.metadata import asset_key, definition_metadata
+from softone_pipeline.orchestration.partitions import daily_partitions, days
+from softone_pipeline.orchestration.resources import SoftOneResource, WarehouseResource
+from softone_pipeline.settings import PipelineSettings
+from softone_pipeline.tables import MART_TABLES
+from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
+from softone_pipeline.tables.core.invoices import INVOICES
+from softone_pipeline.tables.core.refresh import refresh_core, set_variables
+from softone_pipeline.tables.mart.customer_balance import CUSTOMER_BALANCE
+from softone_pipeline.tables.mart.vat_return_draft import VAT_RETURN_DRAFT
+from softone_pipeline.tables.mart.vat_summary import VAT_SUMMARY
+from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
+from softone_pipeline.tables.raw.fetched_days import FETCHED_DAYS
+from softone_pipeline.tables.raw.landing import DayLanded
+from softone_pipeline.tables.raw.loading import load_days
+from softone_pipeline.warehouse import Table, publish
+
+# A DuckDB file has one writer at a time: everything that writes it shares a pool of one (dagster.yaml).
+WAREHOUSE_POOL = "softone_warehouse"
+
+PUBLISHED = dg.AssetKey(["published", "database"])
+
+_READS: dict[Table, tuple[Table, ...]] = {
+    VAT_SUMMARY: (INVOICES, INVOICE_ROWS),
+    VAT_RETURN_DRAFT: (VAT_SUMMARY,),
+    CUSTOMER_BALANCE: (INVOICES,),
+}
+
+
+def build_assets(settings: PipelineSettings, *, owners: Sequence[str]) -> list[dg.AssetsDefinition]:
+    """All assets for the company of `settings`."""
+    with warnings.catch_warnings():
+        # Used on purpose; a test runs what it does. Silenced here and not for the whole process of whoever imports us.
+        warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
+        raw = _customer_invoices(settings, owners)
+    return [
+        raw,
+        _core(settings, owners),
+        *(_mart(table, settings, owners) for table in MART_TABLES),
+        _published(settings, owners),
+    ]
+
+
+def _customer_invoices(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=asset_key(CUSTOMER_INVOICES),
+        description=CUSTOMER_INVOICES.description,
+        partitions_def=daily_partitions(settings),
+        # However long the range: Dagster's own command line loads ranges of no other policy, memory stays flat, and
+        # the repetition of a run that was killed fetches and records only what is missing.
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name="raw",
+        kinds={"duckdb", "json"},
+        owners=owners,
+        pool=WAREHOUSE_POOL,
+        metadata=definition_metadata(CUSTOMER_INVOICES, str(settings.duckdb_path)),
+        check_specs=[*checks.declared_checks(CUSTOMER_INVOICES), checks.quarantine_check(CUSTOMER_INVOICES)],
+    )
+    def customer_invoices(
+        context: dg.AssetExecutionContext, softone: SoftOneResource, warehouse: WarehouseResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        asked = days(context.partition_keys)
+        standing = _landed_by_failed_parents(context, warehouse, settings.company)
+        landed: dict[dt.date, DayLanded] = {}
+        failed: list[SoftOneError] = []
+        try:
+            with softone.client() as client:
+                for batch in load_days(
+                    client,
+                    warehouse.warehouse,
+                    company=settings.company,
+                    run_id=context.run.run_id,
+                    days=[day for day in asked if day not in standing],
+                ):
+                    landed |= {day.day: day for day in batch.days}
+                    failed += batch.failed
+        except SoftOneError as error:
+            failed.append(error)
+        if failed:
+            _report_and_fail(context, landed, failed, asked_count=len(asked))
+        for day in asked:
+            context.add_asset_metadata(_day_metadata(landed.get(day)), partition_key=day.isoformat())
+        with warehouse.get_connection() as connection:
+            return dg.MaterializeResult(
+                check_results=[
+                    *checks.declared_check_results(CUSTOMER_INVOICES, connection),
+                    checks.quarantine_check_result(CUSTOMER_INVOICES, connection, settings.company),
+                ]
+            )
+
+    return customer_invoices
+
+
+def _core(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinition:
+    tables = (INVOICES, INVOICE_ROWS)
+
+    @dg.multi_asset(
+        name="core",
+        specs=[
+            dg.AssetSpec(
+                asset_key(table),
+                deps=[asset_key(CUSTOMER_INVOICES)],
+                description=table.description,
+                group_name="core",
+                kinds={"duckdb", "sql"},
+                owners=owners,
+                metadata=definition_metadata(table, str(settings.duckdb_path)),
+                automation_condition=_when_fed(),
+            )
+            for table in tables
+        ],
+        check_specs=[spec for table in tables for spec in checks.declared_checks(table)],
+        # Both tables are always written together, whichever was asked for: they come from one reading.
+        can_subset=True,
+        pool=WAREHOUSE_POOL,
+    )
+    def core(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+        with warehouse.warehouse.transaction() as connection:
+            refreshed = refresh_core(connection, settings)
+        rows = {INVOICES: refreshed.invoices, INVOICE_ROWS: refreshed.invoice_rows}
+        with warehouse.get_connection() as connection:
+            for table in tables:
+                if asset_key(table) in context.selected_asset_keys:
+                    results = checks.declared_check_results(table, connection)
+                    yield dg.MaterializeResult(
+                        asset_key=asset_key(table),
+                        metadata={
+                            "dagster/row_count": rows[table],
+                            "invoices_refreshed": refreshed.invoices_refreshed,
+                        },
+                        check_results=[
+                            result
+                            for result in results
+                            if dg.AssetCheckKey(asset_key(table), result.check_name or "")
+                            in context.selected_asset_check_keys
+                        ],
+                    )
+
+    return core
+
+
+def _mart(table: Table, settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=asset_key(table),
+        deps=[asset_key(read) for read in _READS[table]],
+        description=table.description,
+        group_name="mart",
+        kinds={"duckdb", "sql"},
+        owners=owners,
+        pool=WAREHOUSE_POOL,
+        metadata=definition_metadata(table, str(settings.duckdb_path)),
+        check_specs=checks.declared_checks(table),
+        automation_condition=_when_fed(),
+    )
+    def mart(warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with warehouse.warehouse.transaction() as connection:
+            set_variables(connection, settings)
+            rows = table.rebuild(connection)
+            results = checks.declared_check_results(table, connection)
+        return dg.MaterializeResult(metadata={"dagster/row_count": rows}, check_results=results)
+
+    return mart
+
+
+def _published(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=PUBLISHED,
+        deps=[asset_key(table) for table in (CUSTOMER_INVOICES, INVOICES, INVOICE_ROWS, *MART_TABLES)],
+        description=(
+            "The copy that analysts open: raw, core and mart in one DuckDB file, replaced whole after each run. "
+            "Whoever has the old copy open keeps reading it."
+        ),
+        group_name="published",
+        kinds={"duckdb"},
+        owners=owners,
+        pool=WAREHOUSE_POOL,
+        metadata={"path": dg.MetadataValue.path(str(settings.duckdb_path))},
+        automation_condition=_when_fed(),
+    )
+    def database(warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with warehouse.get_connection() as connection:
+            published = publish(connection, settings.duckdb_path)
+        return dg.MaterializeResult(
+            metadata={
+                "path": dg.MetadataValue.path(str(published.path.resolve())),
+                "size_bytes": published.size_bytes,
+                "seconds": published.seconds,
+            }
+        )
+
+    return database
+
+
+def _when_fed() -> dg.AutomationCondition[Any]:
+    """When something upstream is newer and nothing upstream is under way, even if some days never came.
+
+    `eager()` would wait for every upstream partition, and so for ever after one day that failed. Each `since` has
+    one plain condition on either side: only then does Dagster compare times to the second, and without that a
+    load that ends between two ticks, after a refresh in the same half minute, would never be passed on.
+    """
+    condition = dg.AutomationCondition
+    fed = condition.any_deps_match(condition.newly_updated())
+    is_older = fed.since(condition.newly_updated())
+    # Whatever was loaded before the sensor looked for the first time.
+    is_first = condition.missing() & condition.any_deps_match(~condition.missing())
+    # A refresh that failed is not asked for again at every tick, but when there is something new.
+    was_asked_for = condition.newly_requested().since(fed)
+    return (
+        (((is_older | is_first) & ~was_asked_for) | condition.any_deps_match(condition.will_be_requested()))
+        & ~condition.any_deps_in_progress()
+        & ~condition.in_progress()
+    ).with_label("when_fed")
+
+
+def _landed_by_failed_parents(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, company: str
+) -> set[dt.date]:
+    """Days that the failed runs which this run repeats have already fetched: no need to ask for them again."""
+    runs = []
+    parent_id = context.run.parent_run_id
+    while parent_id and (parent := context.instance.get_run_by_id(parent_id)) and parent.is_failure:
+        runs.append(parent_id)
+        parent_id = parent.parent_run_id
+    if not runs:
+        return set()
+    with warehouse.get_connection() as connection:
+        rows = connection.execute(
+            f"select partition_date from {FETCHED_DAYS.qualified_name} where company = ? and run_id in (select unnest(?))",
+            [company, runs],
+        ).fetchall()
+    return {row[0] for row in rows}
+
+
+def _report_and_fail(
+    context: dg.AssetExecutionContext,
+    landed: dict[dt.date, DayLanded],
+    failed: Sequence[SoftOneError],
+    *,
+    asked_count: int,
+) -> None:
+    """Record the days that stand, so that a re-run from failure repeats only the others, and fail by name.
+
+    A failed run over a range records nothing of itself.
+    """
+    for day, outcome in sorted(landed.items()):
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key(CUSTOMER_INVOICES), partition=day.isoformat(), metadata=_day_metadata(outcome)
+            )
+        )
+    reasons = "\n".join(str(error) for error in failed)
+    # The cause is left out: its traceback would only repeat the sentence.
+    raise dg.Failure(
+        description=f"{len(landed)} of {asked_count} days stand. What failed:\n{reasons}",
+        metadata={"days_standing": len(landed), "days_asked": asked_count},
+        allow_retries=False,
+    ) from None
+
+
+def _day_metadata(outcome: DayLanded | None) -> dict[str, int | str]:
+    if outcome is None:
+        return {"note": "fetched by the failed run that this run repeats"}
+    return {
+        "dagster/partition_row_count": outcome.received,
+        "received": outcome.received,
+        "new": outcome.new,
+        "changed": outcome.changed,
+        "redated": outcome.redated,
+        "returned": outcome.returned,
+        "missing": outcome.missing,
+        "quarantined": outcome.quarantined,
+    }

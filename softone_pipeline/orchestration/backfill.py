@@ -1,0 +1,93 @@
+"""A range of days loaded in this process, through the same assets and into the same Dagster history as the UI's."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import dagster as dg
+
+from softone_pipeline.orchestration.metadata import asset_key
+from softone_pipeline.orchestration.partitions import range_tags
+from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
+
+_RAW = asset_key(CUSTOMER_INVOICES)
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillOutcome:
+    """What came of it: the days that stand, what failed, and the checks that did not pass, each as a sentence."""
+
+    days_standing: int
+    days_asked: int
+    failures: tuple[str, ...]
+    failed_checks: tuple[str, ...]
+    run_ids: tuple[str, ...]
+
+    @property
+    def succeeded(self) -> bool:
+        return not self.failures
+
+
+def run_backfill(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, first_day: dt.date, last_day: dt.date
+) -> BackfillOutcome:
+    """Fetch the days, then refresh core, the marts and the published copy for whatever days stand.
+
+    Two runs, so that one day that fails does not keep the others from the tables. Raises KeyboardInterrupt when
+    stopped by Ctrl-C, which Dagster records as a failed step.
+    """
+    job = definitions.resolve_job_def("refresh")
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    fetched = job.execute_in_process(
+        instance=instance,
+        asset_selection=[_RAW],
+        tags=range_tags(first_day, last_day),
+        run_config=quiet,
+        raise_on_error=False,
+    )
+    results = [fetched]
+    asked = (last_day - first_day).days + 1
+    standing = _days_recorded(instance, fetched.run_id)
+    if standing:
+        results.append(
+            job.execute_in_process(
+                instance=instance,
+                asset_selection=sorted(job.asset_layer.selected_asset_keys - {_RAW}),
+                run_config=quiet,
+                raise_on_error=False,
+            )
+        )
+    return BackfillOutcome(
+        days_standing=standing,
+        days_asked=asked,
+        failures=tuple(sentence for result in results for sentence in _failures(result)),
+        failed_checks=tuple(
+            f"{evaluation.asset_key.to_user_string()}: {evaluation.description}"
+            for result in results
+            for evaluation in result.get_asset_check_evaluations()
+            if not evaluation.passed
+        ),
+        run_ids=tuple(result.run_id for result in results),
+    )
+
+
+def _days_recorded(instance: dg.DagsterInstance, run_id: str) -> int:
+    """Days that a run has recorded, also where it failed: the result of a failed run does not hold them."""
+    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    return len({event.dagster_event.partition for event in events if event.dagster_event})
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
+    """Why each failed step failed, in its own words; a run that failed in no step says so itself."""
+    if result.success:
+        return []
+    sentences = []
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        failure = event.step_failure_data
+        if failure.error and failure.error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+            raise KeyboardInterrupt
+        said = failure.user_failure_data.description if failure.user_failure_data else None
+        cause = failure.error.cause or failure.error if failure.error else None
+        sentences.append(said or (cause.message.strip() if cause else f"{event.step_key} failed"))
+    return sentences or [f"run {result.run_id} failed"]

@@ -1,0 +1,41 @@
+"""Where Dagster keeps its state, for the commands that start Dagster themselves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import dagster as dg
+
+from softone_pipeline.errors import WarehouseAccessError
+
+_HERE = Path(__file__).parent
+
+# Names the code location as pyproject.toml does, also where there is no checkout.
+WORKSPACE = _HERE / "workspace.yaml"
+
+
+def dagster_home() -> Path:
+    """DAGSTER_HOME, or `.dagster` in the current folder; made, and given our dagster.yaml, when it has none.
+
+    Sets DAGSTER_HOME for this process and its children. Raises WarehouseAccessError when it cannot be written.
+    """
+    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().absolute()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not (home / "dagster.yaml").exists():
+            shutil.copyfile(_HERE / "dagster.yaml", home / "dagster.yaml")
+    except OSError as error:
+        raise WarehouseAccessError(
+            f"DAGSTER_HOME {home} cannot be written: {error.strerror}. Set DAGSTER_HOME to a folder of yours.",
+            path=str(home),
+        ) from error
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def instance() -> dg.DagsterInstance:
+    """The Dagster instance of `dagster_home()`."""
+    dagster_home()
+    return dg.DagsterInstance.get()

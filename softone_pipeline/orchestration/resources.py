@@ -1,0 +1,105 @@
+"""The two resources: the ERP's client, and the warehouse on top of dagster-duckdb's resource.
+
+Secrets are given by EnvVar, so that a run's snapshot holds the variable's name and never its value.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+from dagster_duckdb import DuckDBResource
+from pydantic import Field
+
+from softone_pipeline.settings import ErpSettings, PipelineSettings, variable_name
+from softone_pipeline.softone import SoftOneClient
+from softone_pipeline.tables import MACROS, TABLES
+from softone_pipeline.warehouse import Warehouse
+
+
+def _secret(field: str) -> Any:
+    return Field(
+        default=None,
+        description=ErpSettings.model_fields[field].description,
+        json_schema_extra={"dagster__is_secret": True},
+    )
+
+
+def _plain(field: str) -> Any:
+    return Field(default=None, description=ErpSettings.model_fields[field].description)
+
+
+class SoftOneResource(dg.ConfigurableResource[SoftOneClient]):
+    """The authenticated client of the SoftOne GO API.
+
+    A field that is not given is read from its SOFTONE_ variable when a run needs it; `from_environment` names the
+    variables instead, so that the UI shows where each value comes from.
+    """
+
+    base_url: str | None = _plain("base_url")
+    company: str | None = _plain("company")
+    company_api_key: str | None = _secret("company_api_key")
+    connect_api_key: str | None = _secret("connect_api_key")
+    license: str | None = _secret("license")
+    username: str | None = _secret("username")
+    password: str | None = _secret("password")
+    token: str | None = _secret("token")
+    page_size: int | None = _plain("page_size")
+    include_preliminary: bool | None = _plain("include_preliminary")
+    max_connections: int | None = _plain("max_connections")
+    requests_per_second: float | None = _plain("requests_per_second")
+    timeout_seconds: float | None = _plain("timeout_seconds")
+    max_attempts: int | None = _plain("max_attempts")
+    retry_wait_seconds: float | None = _plain("retry_wait_seconds")
+
+    @classmethod
+    def from_environment(cls) -> SoftOneResource:
+        """A resource whose secrets are the SOFTONE_ variables that are set now, by name."""
+        secrets = ("company_api_key", "connect_api_key", "license", "username", "password", "token")
+        present: dict[str, Any] = {
+            field: dg.EnvVar(variable_name(field)) for field in secrets if os.environ.get(variable_name(field))
+        }
+        return cls(**present)
+
+    def settings(self) -> ErpSettings:
+        """The settings in force. Raises SettingsError naming every variable that is missing or malformed."""
+        return ErpSettings.load(**{field: getattr(self, field) for field in ErpSettings.model_fields})
+
+    @contextmanager
+    def client(self) -> Iterator[SoftOneClient]:
+        """A client for the length of one piece of work: one login, one connection pool."""
+        with SoftOneClient(self.settings()) as client:
+            yield client
+
+
+class WarehouseResource(DuckDBResource):
+    """The pipeline's own DuckDB file, built on dagster-duckdb's resource.
+
+    Unlike its parent it waits for a lock as long as a patient colleague would, says so, lets go of the file
+    whatever happens, and keeps the tables' declarations in the file. `published_database` is the analysts' copy.
+    """
+
+    published_database: str = Field(description="Path of the copy that analysts open.")
+
+    @classmethod
+    def from_settings(cls, settings: PipelineSettings) -> WarehouseResource:
+        return cls(database=str(settings.warehouse_path), published_database=str(settings.duckdb_path))
+
+    @classmethod
+    def _is_dagster_maintained(cls) -> bool:
+        return False
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(Path(self.database), TABLES, macros=MACROS, config=self.connection_config)
+
+    @contextmanager
+    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection to the pipeline's own file. Hold it briefly: nobody else can open the file meanwhile."""
+        with self.warehouse.connect() as connection:
+            yield connection

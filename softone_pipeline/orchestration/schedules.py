@@ -1,0 +1,72 @@
+"""The jobs and when they run by themselves.
+
+`refresh` reads the last days again every morning; `reread` goes through the older ones, a calendar month of every
+year each week, so that every day since the start is seen again within twelve weeks.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+
+from softone_pipeline.orchestration.partitions import range_tags
+from softone_pipeline.settings import STOCKHOLM, PipelineSettings
+
+_MONTHS = 12
+
+
+def build_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+    return [
+        dg.define_asset_job(
+            "refresh",
+            selection=dg.AssetSelection.all(),
+            description="Fetch a range of days, then refresh every table and the published copy.",
+        ),
+    ]
+
+
+def build_schedules(settings: PipelineSettings) -> list[dg.ScheduleDefinition]:
+    @dg.schedule(
+        name="refresh_recent_days",
+        job_name="refresh",
+        cron_schedule="30 5 * * *",
+        execution_timezone=STOCKHOLM.key,
+        description=f"Every morning: the last {settings.lookback_days} days again, then core, marts and the copy.",
+    )
+    def refresh_recent_days(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        today = context.scheduled_execution_time.astimezone(STOCKHOLM).date()
+        first = max(settings.start_date, today - dt.timedelta(days=settings.lookback_days - 1))
+        last = today + dt.timedelta(days=settings.days_ahead)
+        return dg.RunRequest(run_key=f"refresh {today}", tags=range_tags(first, last))
+
+    @dg.schedule(
+        name="reread_older_days",
+        job_name="refresh",
+        cron_schedule="0 2 * * 0",
+        execution_timezone=STOCKHOLM.key,
+        description="Sunday nights: one calendar month of every year again, so that every older day is seen within 12 weeks.",
+    )
+    def reread_older_days(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        today = context.scheduled_execution_time.astimezone(STOCKHOLM).date()
+        ranges = list(older_ranges(settings, today))
+        for first, last in ranges:
+            yield dg.RunRequest(run_key=f"reread {today} {first}", tags=range_tags(first, last))
+
+    return [refresh_recent_days, reread_older_days]
+
+
+def older_ranges(settings: PipelineSettings, today: dt.date) -> Iterator[tuple[dt.date, dt.date]]:
+    """This week's share of the days before the look-back: one calendar month, of every year since the start.
+
+    Which month follows from the number of weeks since a fixed Sunday, so no memory is needed and none is skipped.
+    """
+    month = (today - dt.date(2024, 1, 7)).days // 7 % _MONTHS + 1
+    oldest_recent = today - dt.timedelta(days=settings.lookback_days - 1)
+    for year in range(settings.start_date.year, today.year + 1):
+        first = max(dt.date(year, month, 1), settings.start_date)
+        next_month = dt.date(year + month // _MONTHS, month % _MONTHS + 1, 1)
+        last = min(next_month, oldest_recent) - dt.timedelta(days=1)
+        if first <= last:
+            yield first, last

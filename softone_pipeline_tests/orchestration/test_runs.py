@@ -1,0 +1,310 @@
+"""Runs in this process: what a range of days leaves in Dagster's history and in the tables, also when it goes wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Sequence
+
+import dagster as dg
+import pytest
+
+from softone_pipeline.definitions import build_definitions
+from softone_pipeline.orchestration.partitions import range_tags
+from softone_pipeline.sandbox import Credentials
+from softone_pipeline.tables import TABLES
+from softone_pipeline_tests.orchestration.conftest import (
+    DERIVED,
+    FIRST_DAY,
+    LAST_DAY,
+    RAW,
+    Plant,
+    adds_up,
+    days_between,
+    known,
+    truth,
+)
+
+BAD_DAY = dt.date(2025, 3, 28)
+DAYS = days_between(FIRST_DAY, LAST_DAY)
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def refresh_job() -> dg.JobDefinition:
+    """The job as the environment has it now, where Dagster can find it again."""
+    return build_definitions().resolve_job_def("refresh")
+
+
+def run_refresh(
+    plant: Plant,
+    first_day: dt.date = FIRST_DAY,
+    last_day: dt.date = LAST_DAY,
+    *,
+    only: Sequence[dg.AssetKey] | None = None,
+    again: str | None = None,
+) -> dg.JobExecutionResult:
+    """The job over a range in one run, as the schedule and the UI start it; `again` is the run it repeats."""
+    return dg.execute_job(
+        dg.reconstructable(refresh_job),
+        instance=plant.instance,
+        tags=range_tags(first_day, last_day),
+        run_config=QUIET,
+        asset_selection=list(only) if only else None,
+        reexecution_options=dg.ReexecutionOptions(parent_run_id=again) if again else None,
+        raise_on_error=False,
+    )
+
+
+def failure_of(plant: Plant, run_id: str) -> str:
+    """Everything that the events of a failed run say."""
+    events = plant.instance.all_logs(run_id)
+    return "\n".join(repr(event) for event in events)
+
+
+def test_a_range_is_recorded_day_by_day_and_everything_behind_it_is_refreshed(plant: Plant) -> None:
+    outcome = plant.load()
+    assert outcome.succeeded
+    assert outcome.days_standing == outcome.days_asked == len(DAYS)
+    assert plant.materialized_days() == set(DAYS)
+    for key in DERIVED:
+        assert plant.instance.get_latest_materialization_event(key) is not None
+    assert known(plant.settings.duckdb_path) == truth(plant.company)
+    assert adds_up(plant.settings.duckdb_path)
+    events = plant.instance.fetch_materializations(RAW, limit=100).records
+    counted = {
+        str(event.partition_key): event.asset_materialization.metadata["received"].value
+        for event in events
+        if event.asset_materialization
+    }
+    sent = [day.isoformat() for day, _, _ in truth(plant.company).values()]
+    assert counted == {day.isoformat(): sent.count(day.isoformat()) for day in DAYS}
+
+
+def test_the_whole_job_in_one_run_as_the_schedule_starts_it(plant: Plant) -> None:
+    assert run_refresh(plant).success
+    assert plant.materialized_days() == set(DAYS)
+    for key in DERIVED:
+        assert plant.instance.get_latest_materialization_event(key) is not None
+    assert known(plant.settings.duckdb_path) == truth(plant.company)
+
+
+def test_a_day_that_fails_leaves_the_others_standing_and_is_named(plant: Plant) -> None:
+    plant.gate.broken.add(BAD_DAY)
+    outcome = plant.load()
+    assert not outcome.succeeded
+    assert outcome.days_standing == len(DAYS) - 1
+    assert plant.materialized_days() == set(DAYS) - {BAD_DAY}
+    (failure,) = outcome.failures
+    assert f"{len(DAYS) - 1} of {len(DAYS)} days stand" in failure
+    assert "company Provbolaget" in failure
+    assert BAD_DAY.isoformat() in failure
+    assert "page 0" in failure
+    assert "2025-03-29" not in failure
+    assert known(plant.settings.duckdb_path) == truth(plant.company, without=[BAD_DAY])
+    assert adds_up(plant.settings.duckdb_path)
+
+
+def test_no_day_at_all_leaves_the_tables_as_they_were(plant: Plant) -> None:
+    assert plant.load().succeeded
+    before = plant.settings.duckdb_path.stat().st_mtime_ns
+    plant.gate.broken.update(DAYS)
+    outcome = plant.load()
+    assert outcome.days_standing == 0
+    assert len(outcome.run_ids) == 1
+    assert plant.settings.duckdb_path.stat().st_mtime_ns == before
+
+
+def test_a_day_that_failed_keeps_what_stood_before(plant: Plant) -> None:
+    assert plant.load().succeeded
+    stood = {invoice_id for invoice_id, (day, _, _) in truth(plant.company).items() if day == BAD_DAY}
+    assert stood
+    plant.gate.broken.add(BAD_DAY)
+    for invoice_id in stood:
+        plant.company.remove(invoice_id)
+    assert not plant.load().succeeded
+    assert stood <= known(plant.settings.duckdb_path).keys()
+
+
+def test_a_run_that_repeats_a_failed_one_asks_only_for_the_days_that_are_missing(plant: Plant) -> None:
+    plant.gate.broken.update({BAD_DAY, LAST_DAY})
+    failed = run_refresh(plant)
+    assert not failed.success
+    assert plant.materialized_days() == set(DAYS) - {BAD_DAY, LAST_DAY}
+    assert not plant.instance.get_latest_materialization_event(dg.AssetKey(["core", "invoices"]))
+
+    plant.gate.broken.remove(BAD_DAY)
+    plant.gate.asked.clear()
+    again = run_refresh(plant, again=failed.run_id)
+    assert not again.success
+    assert set(plant.gate.asked) == {BAD_DAY, LAST_DAY}
+    assert plant.materialized_days() == set(DAYS) - {LAST_DAY}
+
+    # What the failed run's own parent landed stands as well.
+    plant.gate.broken.clear()
+    plant.gate.asked.clear()
+    at_last = run_refresh(plant, again=again.run_id)
+    assert at_last.success
+    assert set(plant.gate.asked) == {LAST_DAY}
+    assert plant.materialized_days() == set(DAYS)
+    assert known(plant.settings.duckdb_path) == truth(plant.company)
+
+
+def test_a_run_that_repeats_one_that_succeeded_asks_for_every_day(plant: Plant) -> None:
+    done = run_refresh(plant)
+    plant.gate.asked.clear()
+    assert run_refresh(plant, again=done.run_id).success
+    assert set(plant.gate.asked) == set(DAYS)
+
+
+def test_a_refused_login_is_tried_once_and_says_what_the_server_says(open_plant: Callable[..., Plant]) -> None:
+    plant = open_plant(shown=Credentials(password="not-the-password"))
+    outcome = plant.load()
+    assert outcome.days_standing == 0
+    assert [record.endpoint for record in plant.sandbox.log] == ["login"]
+    (failure,) = outcome.failures
+    assert "Felaktigt användarnamn eller lösenord" in failure
+    said = failure + failure_of(plant, outcome.run_ids[0])
+    assert not [
+        secret for secret in ("not-the-password", "sandbox-company-key", "sandbox-connect-key") if secret in said
+    ]
+
+
+def test_missing_settings_are_all_named_by_the_run_that_needs_them(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("COMPANY_API_KEY", "CONNECT_API_KEY", "USERNAME", "PASSWORD"):
+        monkeypatch.delenv(f"SOFTONE_{name}")
+    outcome = plant.load()
+    (failure,) = outcome.failures
+    for name in ("COMPANY_API_KEY", "CONNECT_API_KEY", "USERNAME", "PASSWORD"):
+        assert f"SOFTONE_{name}" in failure
+    assert plant.requests() == 0
+    assert outcome.days_standing == 0
+
+
+def test_invoices_that_cannot_be_typed_fail_their_check_and_nothing_else(plant: Plant) -> None:
+    by_day = {day: invoice_id for invoice_id, (day, _, _) in truth(plant.company).items()}
+    kinds = ("surplus-decimals", "wrong-type", "no-id")
+    spoiled = [
+        plant.company.spoil(invoice_id, kind)
+        for kind, (_, invoice_id) in zip(kinds, sorted(by_day.items()), strict=False)
+    ]
+    outcome = plant.load()
+    assert outcome.succeeded
+    assert plant.materialized_days() == set(DAYS)
+    (sentence,) = outcome.failed_checks
+    assert sentence.startswith("raw/customer_invoices: 3 of company Provbolaget in quarantine")
+    for bad in spoiled:
+        named = "(no readable id)" if bad.kind == "no-id" else bad.invoice_id
+        assert re.search(re.escape(f"invoice {named} of {bad.day}: ") + rf"\S*{bad.field} ", sentence)
+    # What cannot be typed is not among what is true in the company's own words either.
+    assert known(plant.settings.duckdb_path) == truth(plant.company)
+    assert not {bad.invoice_id for bad in spoiled} & truth(plant.company).keys()
+
+    plant.company.mend()
+    outcome = plant.load()
+    assert outcome.failed_checks == ()
+    assert known(plant.settings.duckdb_path) == truth(plant.company)
+    assert {bad.invoice_id for bad in spoiled} <= truth(plant.company).keys()
+
+
+def test_the_declared_checks_of_every_table_with_an_asset_are_evaluated_and_pass(plant: Plant) -> None:
+    outcome = plant.load()
+    assert outcome.failed_checks == ()
+    evaluated = set()
+    for run_id in outcome.run_ids:
+        for event in plant.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+            assert event.dagster_event is not None
+            data = event.dagster_event.asset_check_evaluation_data
+            assert data.passed
+            evaluated.add((data.asset_key.to_user_string(), data.check_name))
+    tables = {key.to_user_string() for key in DERIVED | {RAW}} - {"published/database"}
+    assert tables <= {f"{table.schema}/{table.name}" for table in TABLES}
+    assert evaluated == {(table, check) for table in tables for check in ("not_null", "unique")} | {
+        (RAW.to_user_string(), "quarantine_is_empty")
+    }
+
+
+def test_one_core_table_alone_records_that_table_only(plant: Plant) -> None:
+    plant.load()
+    result = refresh_job().execute_in_process(
+        instance=plant.instance, asset_selection=[dg.AssetKey(["core", "invoice_rows"])], run_config=QUIET
+    )
+    assert [event.asset_key for event in result.get_asset_materialization_events()] == [
+        dg.AssetKey(["core", "invoice_rows"])
+    ]
+    assert {check.asset_key for check in result.get_asset_check_evaluations()} == {
+        dg.AssetKey(["core", "invoice_rows"])
+    }
+
+
+# Which fetch wrote a row, and when, is what may differ.
+CONTENT = {
+    "core.invoices": "* exclude (fetched_at)",
+    "core.invoice_rows": "*",
+    "mart.vat_summary": "*",
+    "mart.vat_return_draft": "*",
+    "mart.customer_balance": "*",
+}
+
+
+def content(plant: Plant) -> dict[str, list[str]]:
+    return {
+        table: sorted(map(repr, plant.published(f"select {columns} from {table}")))
+        for table, columns in CONTENT.items()
+    }
+
+
+def test_days_loaded_out_of_order_and_in_parts_end_where_one_load_ends(plant: Plant) -> None:
+    assert plant.load().succeeded
+    at_once = content(plant)
+    plant.settings.warehouse_path.unlink()
+    loaded: set[dt.date] = set()
+    for first, last in [(5, 7), (0, 2), (1, 4)]:
+        assert plant.load(DAYS[first], DAYS[last]).succeeded
+        loaded |= set(DAYS[first : last + 1])
+        assert known(plant.settings.duckdb_path) == truth(plant.company, without=set(DAYS) - loaded)
+    assert content(plant) == at_once
+
+
+def test_an_invoice_that_moved_is_counted_once_whichever_of_its_days_is_loaded(plant: Plant) -> None:
+    assert plant.load().succeeded
+    invoice_id = min(truth(plant.company))
+    new_day = LAST_DAY
+    invoice = plant.company.invoice(invoice_id)
+    plant.company.put(invoice | {"InvoiceDate": f"{new_day}T00:00:00"})
+    assert plant.load(new_day, new_day).succeeded
+    assert known(plant.settings.duckdb_path) == truth(plant.company)
+    # And back: now the day that it left is asked for first.
+    plant.company.put(invoice)
+    assert plant.load(new_day, new_day).succeeded
+    assert known(plant.settings.duckdb_path) == truth(plant.company)
+
+
+def test_the_same_range_again_writes_no_version_and_is_recorded_all_the_same(plant: Plant) -> None:
+    assert plant.load().succeeded
+    versions = "select invoice_id, fetched_at, superseded_at, run_id from raw.customer_invoices order by all"
+    before = plant.published(versions)
+    outcome = plant.load()
+    assert outcome.succeeded
+    assert plant.published(versions) == before
+    events = plant.instance.fetch_materializations(RAW, limit=100).records
+    again = {
+        str(event.partition_key): event.asset_materialization.metadata["new"].value
+        for event in events
+        if event.run_id == outcome.run_ids[0] and event.asset_materialization
+    }
+    assert again == {day.isoformat(): 0 for day in DAYS}
+
+
+@pytest.mark.parametrize("sunday", [dt.date(2025, 3, 30), dt.date(2024, 10, 27)], ids=["23 hours", "25 hours"])
+def test_days_of_23_and_25_hours_are_days_like_any_other(open_plant: Callable[..., Plant], sunday: dt.date) -> None:
+    days = days_between(sunday - dt.timedelta(days=1), sunday + dt.timedelta(days=1))
+    plant = open_plant(days[0], days[-1], invoices_per_day=20)
+    first = min(truth(plant.company))
+    # In the hour that does not exist or comes twice.
+    plant.company.put(plant.company.invoice(first) | {"InvoiceDate": f"{sunday}T02:30:00"})
+    assert plant.load(days[0], days[-1]).succeeded
+    assert plant.materialized_days() == set(days)
+    assert set(plant.gate.asked) == set(days)
+    assert known(plant.settings.duckdb_path) == truth(plant.company)
