@@ -1,0 +1,42 @@
+"""How the commands print: two consoles, tables, Swedish numbers, exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows under a title; numbers to the right, as Swedish readers write them."""
+    table = RichTable(title=f"\n{title}", title_justify="left", box=None, title_style="bold")
+    for index, name in enumerate(columns):
+        is_number = bool(rows) and isinstance(rows[0][index], (int, Decimal))
+        table.add_column(name, justify="right" if is_number else "left", no_wrap=is_number)
+    for row in rows:
+        table.add_row(*(swedish(value) for value in row))
+    out.print(table)
+
+
+def swedish(value: object) -> str:
+    """A value as Swedish readers write it: 1\u00a0234,50. Amounts get two decimals."""
+    if isinstance(value, Decimal):
+        return f"{value:,.2f}".replace(",", "\u00a0").replace(".", ",").replace("-", "\u2212")
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u00a0").replace("-", "\u2212")
+    return "" if value is None else escaped(str(value))
+
+
+def escaped(text: str) -> str:
+    """Text that may hold [brackets], safe to print with styles."""
+    return text.replace("[", "\\[")

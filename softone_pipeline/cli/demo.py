@@ -1,0 +1,151 @@
+"""softone demo."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import duckdb
+
+from softone_pipeline.cli.backfill import load_range, report
+from softone_pipeline.cli.console import out, print_table
+from softone_pipeline.cli.sandbox import SANDBOX_PORT
+from softone_pipeline.settings import PipelineSettings, stockholm_today
+
+
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("softone-demo"),
+    show_default=True,
+    help="Where the demo keeps its database, its settings and Dagster's history.",
+)
+@click.option("--days", type=click.IntRange(2, 730), default=90, show_default=True, help="Days to load.")
+def demo(folder: Path, days: int) -> None:
+    """Load about 90 days from a pretend ERP, and show what came out.
+
+    Starts the sandbox on this machine, loads it through a real Dagster run over real HTTP, lets an evening pass in
+    which invoices change, move and vanish, and loads again. Nothing outside this machine is contacted.
+    """
+    from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
+
+    folder.mkdir(parents=True, exist_ok=True)
+    today = stockholm_today()
+    company = Company(first_day=today - dt.timedelta(days=days - 1), last_day=today)
+    with Sandbox(company) as sandbox:
+        environment = DEFAULT.environment(sandbox.base_url) | {
+            "SOFTONE_COMPANY": "Demobolaget AB",
+            "SOFTONE_START_DATE": (today - dt.timedelta(days=days - 1)).isoformat(),
+            "SOFTONE_LOOKBACK_DAYS": str(min(days, 60)),
+        }
+        (folder / ".env").write_text(
+            "# Made by `softone demo`; the keys open nothing but the sandbox.\n"
+            + "".join(
+                f"{name}={value}\n"
+                for name, value in (environment | {"SOFTONE_BASE_URL": f"http://127.0.0.1:{SANDBOX_PORT}"}).items()
+            ),
+            encoding="utf-8",
+        )
+        for name in [name for name in os.environ if name.startswith("SOFTONE_")]:
+            del os.environ[name]
+        os.environ |= environment
+        # The demo has a history of its own, whatever home the user has.
+        os.environ["DAGSTER_HOME"] = str((folder / ".dagster").absolute())
+        with _inside(folder):
+            settings = PipelineSettings.load()
+            out.print(
+                f"[bold]1.[/] A pretend SoftOne GO answers on {sandbox.base_url} ({len(company.invoices())} invoices)."
+            )
+            out.print(f"[bold]2.[/] Loading {days} days through Dagster.")
+            report(load_range(settings, settings.start_date, today))
+            company.advance()
+            out.print("[bold]3.[/] An evening passes in the ERP, and the last days are read again.")
+            report(load_range(settings, max(settings.start_date, today - dt.timedelta(days=59)), today))
+            with open_published(settings) as connection:
+                _show_tables(connection)
+                _show_history(connection)
+                _show_balance(connection)
+                _show_vat_month(connection)
+    path = folder / settings.duckdb_path
+    out.print(f"\nThe database: [bold]{path}[/]", soft_wrap=True)
+    out.print(f'  duckdb -readonly {path} -c "from mart.vat_summary"', soft_wrap=True)
+    out.print(
+        f"  python -c \"import duckdb; duckdb.connect('{path}', read_only=True).sql('from core.invoices').show()\"",
+        soft_wrap=True,
+    )
+    out.print(f"The Dagster UI on the same data: cd {folder} && softone up --sandbox", soft_wrap=True)
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@contextmanager
+def open_published(settings: PipelineSettings) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = duckdb.connect(str(settings.duckdb_path), read_only=True)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _show_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    rows = connection.execute(
+        """
+        select schema_name || '.' || table_name, estimated_size, split_part(comment, '.', 1)
+        from duckdb_tables()
+        where schema_name in ('raw', 'core', 'mart')
+        order by list_position(['raw', 'core', 'mart'], schema_name), table_name
+        """
+    ).fetchall()
+    print_table("What came out", ("table", "rows", "one row per …"), rows)
+
+
+def _show_history(connection: duckdb.DuckDBPyConnection) -> None:
+    rows = connection.execute(
+        """
+        select change, coalesce(end_reason, '(current)'), count(*)
+        from raw.customer_invoices group by all order by all
+        """
+    ).fetchall()
+    print_table("History kept in raw.customer_invoices", ("began as", "ended as", "versions"), rows)
+
+
+def _show_balance(connection: duckdb.DuckDBPyConnection) -> None:
+    rows = connection.execute(
+        """
+        select customer_nr, customer_name, currency, invoice_count, net_invoiced, past_due_invoiced, payment_basis
+        from mart.customer_balance order by net_invoiced desc limit 5
+        """
+    ).fetchall()
+    print_table(
+        "mart.customer_balance: the five largest customers (SEK)",
+        ("customer", "name", "currency", "invoices", "invoiced", "of which past due", "payments"),
+        rows,
+    )
+
+
+def _show_vat_month(connection: duckdb.DuckDBPyConnection) -> None:
+    rows = connection.execute(
+        """
+        select period_month, vat_class, sum(net_amount), sum(vat_amount), sum(invoice_count)
+        from mart.vat_summary
+        where status_class = 'counted'
+            and period_month = (
+                select period_month from mart.vat_summary group by period_month order by sum(row_count) desc limit 1
+            )
+        group by all order by sum(net_amount) desc
+        """
+    ).fetchall()
+    print_table("mart.vat_summary: one month (SEK)", ("month", "VAT class", "net", "VAT", "invoices"), rows)

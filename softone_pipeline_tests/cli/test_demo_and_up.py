@@ -1,0 +1,94 @@
+"""softone demo, up and sandbox: a newcomer's first ten minutes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import duckdb
+import httpx
+import pytest
+
+from softone_pipeline_tests.cli.conftest import Shell
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> Shell:
+    """Nothing set at all."""
+    return Shell(tmp_path)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_demo_shows_tables_history_a_balance_and_a_vat_month(newcomer: Shell) -> None:
+    done = newcomer.run("demo", "--days", "30")
+    assert done.returncode == 0, done.stderr
+    for words in ("30 of 30 days stand.", "core.invoice_rows", "mart.customer_balance", "mart.vat_summary", "redated"):
+        assert words in done.stdout
+    database = newcomer.folder / "softone-demo" / "data" / "softone.duckdb"
+    assert str(Path("softone-demo/data/softone.duckdb")) in done.stdout
+    with duckdb.connect(str(database), read_only=True) as connection:
+        assert connection.execute("select count(*) > 100 from core.invoices").fetchone() == (True,)
+    assert sorted(path.name for path in newcomer.folder.iterdir()) == ["softone-demo"]
+
+
+def test_up_serves_the_ui_and_stops_when_told(newcomer: Shell) -> None:
+    port = _free_port()
+    process = newcomer.start("up", "--port", str(port))
+    try:
+        deadline = time.monotonic() + 90
+        answer = None
+        while time.monotonic() < deadline and answer is None:
+            try:
+                found = httpx.post(
+                    f"http://127.0.0.1:{port}/graphql",
+                    json={
+                        "query": "{ repositoriesOrError { ... on RepositoryConnection { nodes { location { name } } } } }"
+                    },
+                    timeout=5,
+                    trust_env=False,
+                ).json()
+                nodes = found["data"]["repositoriesOrError"]["nodes"]
+                answer = [node["location"]["name"] for node in nodes] or None
+            except (httpx.HTTPError, ValueError):
+                time.sleep(0.5)
+        assert answer == ["softone_pipeline"]
+        assert (newcomer.folder / ".dagster" / "dagster.yaml").exists()
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            said, _ = process.communicate(timeout=60)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    assert f"http://127.0.0.1:{port}" in said
+
+
+def test_the_sandbox_prints_the_settings_that_reach_it(newcomer: Shell) -> None:
+    process = newcomer.start("sandbox", "--port", "0", "--days", "3")
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not (lines and "SOFTONE_LICENSE" in lines[-1]):
+        lines.append(process.stdout.readline())
+        assert lines[-1], "the sandbox stopped before it had said how to reach it"
+    settings = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines if "export" in line)
+    newcomer.variables = settings
+    assert newcomer.run("check").returncode == 0
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+
+
+def test_an_unknown_fault_is_refused_and_the_known_ones_are_listed(newcomer: Shell) -> None:
+    done = newcomer.run("sandbox", "--fault", "earthquake")
+    assert done.returncode == 2
+    assert "earthquake" in done.stderr
+    listed = newcomer.run("sandbox", "--fault", "list")
+    assert listed.returncode == 0
+    assert "rate-limit" in listed.stdout
