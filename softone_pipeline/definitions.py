@@ -24,7 +24,7 @@ def build_definitions(
 ) -> dg.Definitions:
     """The assets, jobs, schedules, sensor and resources for one company.
 
-    `settings` default to the environment (SOFTONE_…, see the README); raises SettingsError when one is malformed.
+    `settings` default to the environment (SOFTONE_…, see docs/settings.md); raises SettingsError when one is malformed.
     `resource_overrides` replaces the resources "softone" and "warehouse", for a test or another source of secrets.
     """
     settings = settings or PipelineSettings.load()
