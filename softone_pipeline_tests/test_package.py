@@ -34,10 +34,7 @@ def test_the_data_dictionary_is_fresh() -> None:
 def test_every_setting_is_documented_with_its_default(settings: type[ErpSettings | PipelineSettings]) -> None:
     page = (DOCS / "settings.md").read_text(encoding="utf-8")
     lines = {
-        name: line
-        for line in page.splitlines()
-        if line.startswith("| `")
-        for name in re.findall(r"SOFTONE_\w+", line)
+        name: line for line in page.splitlines() if line.startswith("| `") for name in re.findall(r"SOFTONE_\w+", line)
     }
     for name, field in settings.model_fields.items():
         line = lines.get(variable_name(name))
