@@ -11,9 +11,11 @@ from typing import Any
 import dagster as dg
 
 from softone_pipeline.orchestration.assets import build_assets
+from softone_pipeline.orchestration.metadata import asset_key
 from softone_pipeline.orchestration.resources import SoftOneResource, WarehouseResource
 from softone_pipeline.orchestration.schedules import build_jobs, build_schedules
 from softone_pipeline.settings import PipelineSettings
+from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
 
 
 def build_definitions(
@@ -35,9 +37,9 @@ def build_definitions(
         sensors=[
             dg.AutomationConditionSensorDefinition(
                 "keep_derived_tables_fresh",
-                target=dg.AssetSelection.groups("core", "mart", "published"),
+                target=dg.AssetSelection.all() - dg.AssetSelection.assets(asset_key(CUSTOMER_INVOICES)),
                 default_status=dg.DefaultSensorStatus.RUNNING,
-                description="Refreshes core, marts and the copy when raw has moved on outside a full run.",
+                description="Refreshes payments, core, marts and the copy when raw has moved on outside a full run.",
             )
         ],
         # Steps write one file, one at a time: a process for each would only cost its start.

@@ -13,12 +13,12 @@ from typing import Any
 
 import dagster as dg
 
-from softone_pipeline.errors import SoftOneError
+from softone_pipeline.errors import AuthenticationError, RequestError, SoftOneError
 from softone_pipeline.orchestration import checks
 from softone_pipeline.orchestration.metadata import asset_key, definition_metadata
 from softone_pipeline.orchestration.partitions import daily_partitions, days
 from softone_pipeline.orchestration.resources import SoftOneResource, WarehouseResource
-from softone_pipeline.settings import PipelineSettings
+from softone_pipeline.settings import PipelineSettings, stockholm_today
 from softone_pipeline.tables import MART_TABLES
 from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
 from softone_pipeline.tables.core.invoices import INVOICES
@@ -30,6 +30,8 @@ from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
 from softone_pipeline.tables.raw.fetched_days import FETCHED_DAYS
 from softone_pipeline.tables.raw.landing import DayLanded
 from softone_pipeline.tables.raw.loading import load_days
+from softone_pipeline.tables.raw.payment_status import PAYMENT_STATUS
+from softone_pipeline.tables.raw.payments import PaymentsLoaded, last_complete_search, load_payments
 from softone_pipeline.warehouse import Table, publish
 
 # A DuckDB file has one writer at a time: everything that writes it shares a pool of one (dagster.yaml).
@@ -40,7 +42,7 @@ PUBLISHED = dg.AssetKey(["published", "database"])
 _READS: dict[Table, tuple[Table, ...]] = {
     VAT_SUMMARY: (INVOICES, INVOICE_ROWS),
     VAT_RETURN_DRAFT: (VAT_SUMMARY,),
-    CUSTOMER_BALANCE: (INVOICES,),
+    CUSTOMER_BALANCE: (INVOICES, PAYMENT_STATUS),
 }
 
 
@@ -52,6 +54,7 @@ def build_assets(settings: PipelineSettings, *, owners: Sequence[str]) -> list[d
         raw = _customer_invoices(settings, owners)
     return [
         raw,
+        _payment_status(settings, owners),
         _core(settings, owners),
         *(_mart(table, settings, owners) for table in MART_TABLES),
         _published(settings, owners),
@@ -106,6 +109,48 @@ def _customer_invoices(settings: PipelineSettings, owners: Sequence[str]) -> dg.
             )
 
     return customer_invoices
+
+
+def _payment_status(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=asset_key(PAYMENT_STATUS),
+        # The invoices tell which dates to ask for.
+        deps=[asset_key(CUSTOMER_INVOICES)],
+        description=PAYMENT_STATUS.description,
+        group_name="raw",
+        kinds={"duckdb"},
+        owners=owners,
+        pool=WAREHOUSE_POOL,
+        metadata=definition_metadata(PAYMENT_STATUS, str(settings.duckdb_path)),
+        check_specs=[*checks.declared_checks(PAYMENT_STATUS), checks.search_check(PAYMENT_STATUS)],
+        automation_condition=_when_fed_but_once_an_hour(),
+    )
+    def payment_status(
+        context: dg.AssetExecutionContext, softone: SoftOneResource, warehouse: WarehouseResource
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        try:
+            with softone.client() as client:
+                loaded = load_payments(
+                    client,
+                    warehouse.warehouse,
+                    company=settings.company,
+                    run_id=context.run.run_id,
+                    today=stockholm_today(),
+                )
+        except (AuthenticationError, RequestError) as error:
+            # No failed step, but a failed check: what was known stands, so the balances and the copy go on from it.
+            loaded = PaymentsLoaded(asked_at=dt.datetime.now(dt.UTC), is_complete=False, failed=(error,))
+        with warehouse.get_connection() as connection:
+            as_of = last_complete_search(connection, settings.company)
+            return dg.MaterializeResult(
+                metadata=_payments_metadata(loaded, as_of),
+                check_results=[
+                    *checks.declared_check_results(PAYMENT_STATUS, connection),
+                    checks.search_check_result(PAYMENT_STATUS, loaded, as_of),
+                ],
+            )
+
+    return payment_status
 
 
 def _core(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinition:
@@ -182,7 +227,7 @@ def _mart(table: Table, settings: PipelineSettings, owners: Sequence[str]) -> dg
 def _published(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinition:
     @dg.asset(
         key=PUBLISHED,
-        deps=[asset_key(table) for table in (CUSTOMER_INVOICES, INVOICES, INVOICE_ROWS, *MART_TABLES)],
+        deps=[asset_key(table) for table in (CUSTOMER_INVOICES, PAYMENT_STATUS, INVOICES, INVOICE_ROWS, *MART_TABLES)],
         description=(
             "The copy that analysts open: raw, core and mart in one DuckDB file, replaced whole after each run. "
             "Whoever has the old copy open keeps reading it."
@@ -227,6 +272,16 @@ def _when_fed() -> dg.AutomationCondition[Any]:
         & ~condition.any_deps_in_progress()
         & ~condition.in_progress()
     ).with_label("when_fed")
+
+
+def _when_fed_but_once_an_hour() -> dg.AutomationCondition[Any]:
+    """As `_when_fed`, for what asks the ERP: days loaded one by one in the UI are followed by one search an hour.
+
+    Whoever wants it sooner presses Materialize, and a full run or `softone backfill` searches every time.
+    """
+    condition = dg.AutomationCondition
+    searched_this_hour = condition.newly_updated().since(condition.cron_tick_passed("0 * * * *"))
+    return (_when_fed() & ~searched_this_hour).with_label("when_fed_but_once_an_hour")
 
 
 def _landed_by_failed_parents(
@@ -286,4 +341,21 @@ def _day_metadata(outcome: DayLanded | None) -> dict[str, int | str]:
         "returned": outcome.returned,
         "missing": outcome.missing,
         "quarantined": outcome.quarantined,
+    }
+
+
+def _payments_metadata(loaded: PaymentsLoaded, as_of: dt.date | None) -> dict[str, Any]:
+    return {
+        "requests": loaded.requests,
+        "answered": loaded.answered,
+        "new": loaded.new,
+        "changed": loaded.changed,
+        "ended": loaded.ended,
+        "unanswered": loaded.unanswered,
+        "cut_days": [day.isoformat() for day in loaded.cut_days],
+        "unreadable_days": [day.isoformat() for day, _ in loaded.unreadable],
+        "failed_windows": len(loaded.failed),
+        "is_complete": loaded.is_complete,
+        "as_of": as_of.isoformat() if as_of else "never",
+        "reason": loaded.reason or "",
     }

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Sequence
+
 import dagster as dg
 import duckdb
 
 from softone_pipeline.orchestration.metadata import asset_key
+from softone_pipeline.tables.raw.payments import PaymentsLoaded
 from softone_pipeline.tables.raw.quarantine import QUARANTINE
 from softone_pipeline.warehouse import Table
 
+# So many findings are named; how many there are is always told.
 _SHOWN = 20
+
+SEARCH_IS_COMPLETE = "search_is_complete"
 
 
 def declared_checks(table: Table) -> list[dg.AssetCheckSpec]:
@@ -72,3 +79,47 @@ def quarantine_check_result(table: Table, connection: duckdb.DuckDBPyConnection,
             "query": f"from {QUARANTINE.qualified_name} order by fetched_at desc",
         },
     )
+
+
+def search_check(table: Table) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        SEARCH_IS_COMPLETE,
+        asset=asset_key(table),
+        description=(
+            "Every date that may hold an open invoice had an uncut answer. A warning where the ERP has no Search for us: "
+            "payments are unknown then. An error where it has one and did not come through: balances are older than "
+            "invoices."
+        ),
+    )
+
+
+def search_check_result(table: Table, loaded: PaymentsLoaded, as_of: dt.date | None) -> dg.AssetCheckResult:
+    stands = f"Balances are as of {as_of}." if as_of else "No search has been complete yet: payments are unknown."
+    severity = dg.AssetCheckSeverity.ERROR
+    if loaded.reason is not None:
+        severity = dg.AssetCheckSeverity.WARN
+        sentence = f"Payments cannot be asked for: {loaded.reason} {stands}"
+    elif loaded.failed:
+        windows = f" (and {len(loaded.failed) - 1} more)" if len(loaded.failed) > 1 else ""
+        sentence = f"The search for payments failed: {loaded.failed[0]}{windows} {stands} Materialize raw/payment_status again."
+    elif loaded.cut_days:
+        sentence = f"Search cuts its answers short, so payments are unknown of {_listed(loaded.cut_days)}. {stands}"
+    elif loaded.unreadable:
+        severity = dg.AssetCheckSeverity.WARN
+        named = "; ".join(f"{day}: {what}" for day, what in loaded.unreadable[:_SHOWN])
+        sentence = f"Payments of {len(loaded.unreadable)} days cannot be read exactly and are unknown: {named}"
+    else:
+        sentence = f"Search answered for {loaded.answered} invoices in {loaded.requests} requests."
+    return dg.AssetCheckResult(
+        asset_key=asset_key(table),
+        check_name=SEARCH_IS_COMPLETE,
+        passed=loaded.is_complete and not loaded.unreadable,
+        severity=severity,
+        description=sentence,
+        metadata={"query": "from raw.payment_search order by asked_at desc"},
+    )
+
+
+def _listed(days: Sequence[dt.date]) -> str:
+    more = f" and {len(days) - _SHOWN} more days" if len(days) > _SHOWN else ""
+    return ", ".join(str(day) for day in days[:_SHOWN]) + more

@@ -21,14 +21,19 @@ from softone_pipeline.settings import PipelineSettings
 from softone_pipeline_tests.orchestration.gate import Gate
 
 RAW = dg.AssetKey(["raw", "customer_invoices"])
+PAYMENTS = dg.AssetKey(["raw", "payment_status"])
+BALANCE = dg.AssetKey(["mart", "customer_balance"])
 DERIVED = {
     dg.AssetKey(["core", "invoices"]),
     dg.AssetKey(["core", "invoice_rows"]),
     dg.AssetKey(["mart", "vat_summary"]),
     dg.AssetKey(["mart", "vat_return_draft"]),
-    dg.AssetKey(["mart", "customer_balance"]),
+    BALANCE,
     dg.AssetKey(["published", "database"]),
 }
+
+# What the sensor keeps fresh.
+BEHIND_RAW = DERIVED | {PAYMENTS}
 
 # Over a weekend on which a day has 23 hours.
 FIRST_DAY = dt.date(2025, 3, 26)

@@ -17,15 +17,16 @@ _PASSED_ON = ("content-type", "retry-after")
 
 
 class Gate:
-    """A context manager that listens on a free loopback port. `broken` are the days that get a 503.
+    """A context manager that listens on a free loopback port. Filter's `broken` days get a 503; Search can be broken whole.
 
     What it answers then quotes the URL that was asked for, keys and all: a server may do that.
     """
 
     def __init__(self, upstream: str) -> None:
         self.broken: set[dt.date] = set()
+        self.search_is_broken = False
         self.asked: list[dt.date] = []
-        """The days that were asked for, once per request."""
+        """The days that Filter was asked for, once per request."""
         self._client = httpx.Client(base_url=upstream, timeout=30, headers={"accept-encoding": "identity"})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -47,12 +48,15 @@ class Gate:
 
     def _answer(self, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         first = str(json.loads(body or b"{}").get("InvoiceDateFrom") or "")[:10]
-        if first:
+        is_search = "/Search?" in path
+        is_broken = is_search and self.search_is_broken
+        if first and not is_search:
             day = dt.date.fromisoformat(first)
             self.asked.append(day)
-            if day in self.broken:
-                said = json.dumps({"Message": f"Could not serve {self.url}{path}"})
-                return 503, {"content-type": "application/json"}, said.encode()
+            is_broken = day in self.broken
+        if is_broken:
+            said = json.dumps({"Message": f"Could not serve {self.url}{path}"})
+            return 503, {"content-type": "application/json"}, said.encode()
         answer = self._client.post(path, content=body, headers={"content-type": "application/json"})
         headers = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
         return answer.status_code, headers, answer.content

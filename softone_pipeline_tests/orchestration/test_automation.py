@@ -10,8 +10,20 @@ import pytest
 
 from softone_pipeline.definitions import build_definitions
 from softone_pipeline.orchestration.partitions import range_tags
-from softone_pipeline_tests.orchestration.conftest import DERIVED, FIRST_DAY, LAST_DAY, RAW, Plant, known, truth
+from softone_pipeline_tests.orchestration.conftest import (
+    BALANCE,
+    BEHIND_RAW,
+    DERIVED,
+    FIRST_DAY,
+    LAST_DAY,
+    PAYMENTS,
+    RAW,
+    Plant,
+    known,
+    truth,
+)
 
+PUBLISHED = dg.AssetKey(["published", "database"])
 SECOND_DAY = FIRST_DAY + dt.timedelta(days=1)
 
 
@@ -23,16 +35,17 @@ class Sensor:
         self.definitions = build_definitions()
         self._cursor: dg.AssetDaemonCursor | None = None
 
-    def tick(self) -> set[dg.AssetKey]:
-        """The assets that it asks for now."""
+    def tick(self, *, later: dt.timedelta = dt.timedelta()) -> set[dg.AssetKey]:
+        """The assets that it asks for now, or some time later."""
         result = dg.evaluate_automation_conditions(
             defs=self.definitions,
             instance=self.plant.instance,
             cursor=self._cursor,
-            asset_selection=dg.AssetSelection.assets(*DERIVED),
+            evaluation_time=dt.datetime.now(dt.UTC) + later,
+            asset_selection=dg.AssetSelection.assets(*BEHIND_RAW),
         )
         self._cursor = result.cursor
-        return {key for key in DERIVED if result.get_num_requested(key)}
+        return {key for key in BEHIND_RAW if result.get_num_requested(key)}
 
     def run(
         self, keys: Collection[dg.AssetKey] | None, first_day: dt.date | None = None, last_day: dt.date | None = None
@@ -59,8 +72,8 @@ def sensor(plant: Plant) -> Sensor:
 def test_new_days_in_raw_are_passed_on_once(sensor: Sensor, plant: Plant) -> None:
     assert sensor.tick() == set()
     assert sensor.run({RAW}, FIRST_DAY, LAST_DAY)
-    assert sensor.tick() == DERIVED
-    assert sensor.run(DERIVED)
+    assert sensor.tick() == BEHIND_RAW
+    assert sensor.run(BEHIND_RAW)
     assert sensor.tick() == set()
     assert sensor.tick() == set()
     assert known(plant.settings.duckdb_path) == truth(plant.company)
@@ -68,7 +81,7 @@ def test_new_days_in_raw_are_passed_on_once(sensor: Sensor, plant: Plant) -> Non
 
 def test_days_that_were_loaded_before_the_sensor_looked_for_the_first_time_are_passed_on(sensor: Sensor) -> None:
     assert sensor.run({RAW}, FIRST_DAY)
-    assert sensor.tick() == DERIVED
+    assert sensor.tick() == BEHIND_RAW
 
 
 def test_a_full_run_needs_no_other(sensor: Sensor) -> None:
@@ -85,12 +98,24 @@ def test_a_load_right_after_a_full_run_is_passed_on_though_no_tick_came_between(
     assert sensor.tick() == DERIVED
 
 
+def test_days_loaded_one_by_one_are_followed_by_one_search_for_payments_an_hour(sensor: Sensor) -> None:
+    assert sensor.tick() == set()
+    assert sensor.run(None, FIRST_DAY, LAST_DAY)
+    assert sensor.tick() == set()
+    for day in (FIRST_DAY, SECOND_DAY):
+        assert sensor.run({RAW}, day)
+        assert sensor.tick() == DERIVED
+        assert sensor.run(DERIVED)
+        assert sensor.tick() == set()
+    assert sensor.tick(later=dt.timedelta(hours=1)) == {PAYMENTS, BALANCE, PUBLISHED}
+
+
 def test_the_days_that_stand_of_a_full_run_that_failed_are_passed_on(sensor: Sensor, plant: Plant) -> None:
     assert sensor.run(None, FIRST_DAY, LAST_DAY)
     assert sensor.tick() == set()
     plant.gate.broken.add(SECOND_DAY)
     assert not sensor.run(None, FIRST_DAY, LAST_DAY)
-    assert sensor.tick() == DERIVED
+    assert sensor.tick() == BEHIND_RAW
 
 
 def test_a_refresh_that_fails_is_asked_for_again_only_when_there_is_something_new(
@@ -98,17 +123,17 @@ def test_a_refresh_that_fails_is_asked_for_again_only_when_there_is_something_ne
 ) -> None:
     assert sensor.tick() == set()
     assert sensor.run({RAW}, FIRST_DAY)
-    assert sensor.tick() == DERIVED
+    assert sensor.tick() == BEHIND_RAW
     warehouse = plant.settings.warehouse_path
     warehouse.rename(warehouse.with_suffix(".away"))
     warehouse.mkdir()
-    assert not sensor.run(DERIVED)
+    assert not sensor.run(BEHIND_RAW)
     assert [sensor.tick() for _ in range(4)] == [set()] * 4
     warehouse.rmdir()
     warehouse.with_suffix(".away").rename(warehouse)
     assert sensor.run({RAW}, SECOND_DAY)
-    assert sensor.tick() == DERIVED
-    assert sensor.run(DERIVED)
+    assert sensor.tick() == BEHIND_RAW
+    assert sensor.run(BEHIND_RAW)
     assert sensor.tick() == set()
 
 

@@ -62,6 +62,14 @@ def test_what_there_is() -> None:
             True,
             {"softone_warehouse"},
         ),
+        "raw/payment_status": (
+            "raw",
+            ["duckdb"],
+            ["raw/customer_invoices"],
+            ["not_null", "search_is_complete", "unique"],
+            False,
+            {"softone_warehouse"},
+        ),
         "core/invoices": (
             "core",
             ["duckdb", "sql"],
@@ -97,7 +105,7 @@ def test_what_there_is() -> None:
         "mart/customer_balance": (
             "mart",
             ["duckdb", "sql"],
-            ["core/invoices"],
+            ["core/invoices", "raw/payment_status"],
             ["not_null", "unique"],
             False,
             {"softone_warehouse"},
@@ -112,6 +120,7 @@ def test_what_there_is() -> None:
                 "mart/vat_return_draft",
                 "mart/vat_summary",
                 "raw/customer_invoices",
+                "raw/payment_status",
             ],
             [],
             False,

@@ -12,11 +12,14 @@ import pytest
 from softone_pipeline.definitions import build_definitions
 from softone_pipeline.orchestration.partitions import range_tags
 from softone_pipeline.sandbox import Credentials
+from softone_pipeline.settings import stockholm_today
 from softone_pipeline.tables import TABLES
 from softone_pipeline_tests.orchestration.conftest import (
+    BEHIND_RAW,
     DERIVED,
     FIRST_DAY,
     LAST_DAY,
+    PAYMENTS,
     RAW,
     Plant,
     adds_up,
@@ -218,11 +221,53 @@ def test_the_declared_checks_of_every_table_with_an_asset_are_evaluated_and_pass
             data = event.dagster_event.asset_check_evaluation_data
             assert data.passed
             evaluated.add((data.asset_key.to_user_string(), data.check_name))
-    tables = {key.to_user_string() for key in DERIVED | {RAW}} - {"published/database"}
+    tables = {key.to_user_string() for key in BEHIND_RAW | {RAW}} - {"published/database"}
     assert tables <= {f"{table.schema}/{table.name}" for table in TABLES}
     assert evaluated == {(table, check) for table in tables for check in ("not_null", "unique")} | {
-        (RAW.to_user_string(), "quarantine_is_empty")
+        (RAW.to_user_string(), "quarantine_is_empty"),
+        (PAYMENTS.to_user_string(), "search_is_complete"),
     }
+
+
+BALANCES = "select distinct payment_basis, as_of from mart.customer_balance"
+
+
+def test_payments_are_searched_for_with_every_load_and_the_balances_say_so(plant: Plant) -> None:
+    assert plant.load().succeeded
+    paid = dict(plant.published("select invoice_id, paid_amount from raw.payment_status where superseded_at is null"))
+    assert paid == {number: plant.company.paid_amounts()[number] for number in paid}
+    assert paid.keys() == truth(plant.company).keys()
+    assert plant.published(BALANCES) == [("known", stockholm_today())]
+
+
+@pytest.mark.parametrize("fault", ["search-missing", "search-forbidden"])
+def test_a_company_without_search_loads_as_well_and_is_told_once(open_plant: Callable[..., Plant], fault: str) -> None:
+    plant = open_plant(faults=[fault])
+    outcome = plant.load()
+    assert outcome.succeeded
+    (sentence,) = outcome.failed_checks
+    assert sentence.startswith("raw/payment_status: Payments cannot be asked for: ")
+    assert plant.published(BALANCES) == [("unknown", stockholm_today())]
+    assert known(plant.settings.duckdb_path) == truth(plant.company)
+
+
+def test_a_search_that_fails_keeps_what_was_known_and_the_load_says_that_it_did(plant: Plant) -> None:
+    assert plant.load().succeeded
+    before = plant.published("select * from raw.payment_status order by invoice_id")
+    plant.gate.search_is_broken = True
+    invoice_id = min(truth(plant.company))
+    plant.company.put(plant.company.invoice(invoice_id) | {"CustomerName": "Nytt Namn AB"})
+    outcome = plant.load()
+    (failure,) = outcome.failures
+    assert failure.startswith("raw/payment_status: The search for payments failed: ")
+    assert f"as of {stockholm_today()}" in failure
+    assert "companyApiKey=***" in failure
+    assert plant.published("select * from raw.payment_status order by invoice_id") == before
+    assert plant.published(BALANCES) == [("known", stockholm_today())]
+    # What follows from the invoices goes on all the same, and is published.
+    assert known(plant.settings.duckdb_path) == truth(plant.company)
+    plant.gate.search_is_broken = False
+    assert plant.load().succeeded
 
 
 def test_one_core_table_alone_records_that_table_only(plant: Plant) -> None:

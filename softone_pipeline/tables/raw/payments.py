@@ -71,8 +71,8 @@ class PaymentsLoaded:
     """Days whose answers stayed cut however many rows were asked for: nothing was taken from them."""
     unreadable: tuple[tuple[dt.date, str], ...] = ()
     """Days with a row that cannot be read exactly, and what it is: payments of that day are unknown."""
-    failed: tuple[RequestError, ...] = ()
-    """Windows that could not be asked for. What was known of them stands."""
+    failed: tuple[AuthenticationError | RequestError, ...] = ()
+    """Why windows could not be asked for, one error each. What was known of them stands."""
 
 
 def load_payments(
@@ -96,7 +96,6 @@ def load_payments(
     asked_at = clock()
     reason = search.run(_windows(known, today, max_rows // 2))
     if reason is not None:
-        log.warning("Payments stay unknown, for Search cannot be had: %s", reason)
         return PaymentsLoaded(asked_at=asked_at, is_complete=False, reason=reason, requests=search.requests)
     with warehouse.transaction() as connection:
         new, changed, ended = _write(connection, company, run_id, search.answers)
@@ -121,6 +120,15 @@ def load_payments(
     )
     _log(loaded)
     return loaded
+
+
+def last_complete_search(connection: duckdb.DuckDBPyConnection, company: str) -> dt.date | None:
+    """The Stockholm day that the company's balances are as of; None as long as no search has been complete."""
+    found = connection.execute(
+        "select (max(asked_at) at time zone 'Europe/Stockholm')::date from raw.payment_search where company = ?",
+        [company],
+    ).fetchone()
+    return found[0] if found else None
 
 
 # --- which dates to ask for
