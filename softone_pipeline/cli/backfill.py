@@ -18,6 +18,9 @@ from softone_pipeline.settings import ErpSettings, PipelineSettings
 if TYPE_CHECKING:
     from softone_pipeline.orchestration.backfill import BackfillOutcome
 
+# Findings of a check that are printed; the UI names more.
+_SHOWN = 3
+
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 
 
@@ -66,7 +69,12 @@ def report(outcome: BackfillOutcome) -> None:
     for failure in outcome.failures:
         err.print(f"[bold red]Failed:[/] {escaped(failure)}", soft_wrap=True)
     for sentence in outcome.failed_checks:
-        err.print(f"[bold yellow]Needs a look:[/] {escaped(sentence)}", soft_wrap=True)
+        first, *findings = sentence.splitlines()
+        err.print(f"[bold yellow]Needs a look:[/] {escaped(first)}", soft_wrap=True)
+        for finding in findings[:_SHOWN]:
+            err.print(f"   {escaped(finding)}", soft_wrap=True)
+        if len(findings) > _SHOWN:
+            err.print("   … the others are named in the UI, under the asset's checks", soft_wrap=True)
     out.print(f"   {outcome.days_standing} of {outcome.days_asked} days stand.")
 
 

@@ -74,7 +74,7 @@ def _customer_invoices(settings: PipelineSettings, owners: Sequence[str]) -> dg.
         owners=owners,
         pool=WAREHOUSE_POOL,
         metadata=definition_metadata(CUSTOMER_INVOICES, str(settings.duckdb_path)),
-        check_specs=[*checks.declared_checks(CUSTOMER_INVOICES), checks.quarantine_check(CUSTOMER_INVOICES)],
+        check_specs=[*checks.declared_checks(CUSTOMER_INVOICES), *checks.number_checks(CUSTOMER_INVOICES)],
     )
     def customer_invoices(
         context: dg.AssetExecutionContext, softone: SoftOneResource, warehouse: WarehouseResource
@@ -104,7 +104,7 @@ def _customer_invoices(settings: PipelineSettings, owners: Sequence[str]) -> dg.
             return dg.MaterializeResult(
                 check_results=[
                     *checks.declared_check_results(CUSTOMER_INVOICES, connection),
-                    checks.quarantine_check_result(CUSTOMER_INVOICES, connection, settings.company),
+                    *checks.number_check_results(CUSTOMER_INVOICES, connection, settings.company),
                 ]
             )
 
@@ -171,7 +171,9 @@ def _core(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinit
             )
             for table in tables
         ],
-        check_specs=[spec for table in tables for spec in checks.declared_checks(table)],
+        check_specs=[
+            spec for table in tables for spec in (*checks.declared_checks(table), *checks.number_checks(table))
+        ],
         # Both tables are always written together, whichever was asked for: they come from one reading.
         can_subset=True,
         pool=WAREHOUSE_POOL,
@@ -183,7 +185,10 @@ def _core(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinit
         with warehouse.get_connection() as connection:
             for table in tables:
                 if asset_key(table) in context.selected_asset_keys:
-                    results = checks.declared_check_results(table, connection)
+                    results = [
+                        *checks.declared_check_results(table, connection),
+                        *checks.number_check_results(table, connection, settings.company),
+                    ]
                     yield dg.MaterializeResult(
                         asset_key=asset_key(table),
                         metadata={
@@ -211,14 +216,17 @@ def _mart(table: Table, settings: PipelineSettings, owners: Sequence[str]) -> dg
         owners=owners,
         pool=WAREHOUSE_POOL,
         metadata=definition_metadata(table, str(settings.duckdb_path)),
-        check_specs=checks.declared_checks(table),
+        check_specs=[*checks.declared_checks(table), *checks.number_checks(table)],
         automation_condition=_when_fed(),
     )
     def mart(warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         with warehouse.warehouse.transaction() as connection:
             set_variables(connection, settings)
             rows = table.rebuild(connection)
-            results = checks.declared_check_results(table, connection)
+            results = [
+                *checks.declared_check_results(table, connection),
+                *checks.number_check_results(table, connection, settings.company),
+            ]
         return dg.MaterializeResult(metadata={"dagster/row_count": rows}, check_results=results)
 
     return mart

@@ -1,4 +1,7 @@
-"""The checks that follow from a table's declaration, and the one that quarantine is empty. Results read as sentences."""
+"""The checks as Dagster sees them: those that follow from a table's declaration, those of tables/checks, and Search.
+
+Results read as sentences, and name what they are about.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,14 @@ import dagster as dg
 import duckdb
 
 from softone_pipeline.orchestration.metadata import asset_key
+from softone_pipeline.tables.checks import CHECKS, Check
 from softone_pipeline.tables.raw.payments import PaymentsLoaded
-from softone_pipeline.tables.raw.quarantine import QUARANTINE
 from softone_pipeline.warehouse import Table
 
 # So many findings are named; how many there are is always told.
 _SHOWN = 20
+
+_SEVERITY = {"error": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
 SEARCH_IS_COMPLETE = "search_is_complete"
 
@@ -44,40 +49,31 @@ def declared_check_results(table: Table, connection: duckdb.DuckDBPyConnection) 
     ]
 
 
-def quarantine_check(table: Table) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(
-        "quarantine_is_empty",
-        asset=asset_key(table),
-        description="Every invoice received could be typed exactly. Those that could not wait in raw.quarantine.",
-    )
+def number_checks(table: Table) -> list[dg.AssetCheckSpec]:
+    """The checks on what the table's numbers say (tables/checks)."""
+    return [
+        dg.AssetCheckSpec(check.name, asset=asset_key(table), description=check.holds, metadata={"query": check.select})
+        for check in CHECKS
+        if check.table is table
+    ]
 
 
-def quarantine_check_result(table: Table, connection: duckdb.DuckDBPyConnection, company: str) -> dg.AssetCheckResult:
-    rows = connection.execute(
-        f"""
-        select invoice_id, partition_date, field, reason, count(*) over () as total
-        from {QUARANTINE.qualified_name}
-        where company = ?
-        order by fetched_at desc, partition_date, invoice_id
-        limit {_SHOWN}
-        """,
-        [company],
-    ).fetchall()
-    total = rows[0][4] if rows else 0
-    named = "; ".join(
-        f"invoice {invoice_id if invoice_id is not None else '(no readable id)'} of {day}: {field} {reason}"
-        for invoice_id, day, field, reason, _ in rows
-    )
+def number_check_results(
+    table: Table, connection: duckdb.DuckDBPyConnection, company: str
+) -> list[dg.AssetCheckResult]:
+    return [_number_check_result(check, connection, company) for check in CHECKS if check.table is table]
+
+
+def _number_check_result(check: Check, connection: duckdb.DuckDBPyConnection, company: str) -> dg.AssetCheckResult:
+    total, named = check.find(connection, company, _SHOWN)
+    more = [f"and {total - len(named)} more"] if total > len(named) else []
     return dg.AssetCheckResult(
-        asset_key=asset_key(table),
-        check_name="quarantine_is_empty",
+        asset_key=asset_key(check.table),
+        check_name=check.name,
         passed=total == 0,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{total} of company {company} in quarantine: {named}" if total else "Nothing is in quarantine.",
-        metadata={
-            "quarantined": total,
-            "query": f"from {QUARANTINE.qualified_name} order by fetched_at desc",
-        },
+        severity=_SEVERITY[check.severity],
+        description="\n".join([f"{check.findings}: {total}", *named, *more]) if total else check.holds,
+        metadata={"findings": total, "query": check.select},
     )
 
 

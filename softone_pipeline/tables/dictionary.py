@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from softone_pipeline.tables import TABLES
+from softone_pipeline.tables.checks import CHECKS
 from softone_pipeline.warehouse import Table
 
 DICTIONARY = Path(__file__).with_name("README.md")
@@ -27,7 +28,7 @@ currency (`SOFTONE_ACCOUNTING_CURRENCY`), one with `_currency` in the invoice's 
 
 def dictionary() -> str:
     """The whole dictionary as Markdown."""
-    return "\n".join([_OPENING, *(line for table in TABLES for line in _table(table))])
+    return "\n".join([_OPENING, *(line for table in TABLES for line in _table(table)), *_checks()])
 
 
 def _table(table: Table) -> Iterator[str]:
@@ -39,6 +40,17 @@ def _table(table: Table) -> Iterator[str]:
     for column in table.columns:
         required = "" if column.nullable else " Never NULL."
         yield f"| `{column.name}` | {column.type} | {column.description.replace('|', chr(92) + '|')}{required} |"
+    yield ""
+
+
+def _checks() -> Iterator[str]:
+    yield "## Checks\n"
+    yield "After each refresh these are tried, and shown at their table in Dagster. An error is a wrong number; a warning"
+    yield "needs a look. Each is a SELECT in `checks/` that gives the findings, and runs as it stands on the published copy.\n"
+    yield "| check | table | severity | what is true when it passes |"
+    yield "|---|---|---|---|"
+    for check in CHECKS:
+        yield f"| `{check.name}` | {check.table.qualified_name} | {check.severity} | {check.holds} |"
     yield ""
 
 
