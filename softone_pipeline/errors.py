@@ -10,10 +10,12 @@
     ├── InvoiceUnreadable           one invoice cannot be typed exactly (softone/models.py; ends in raw.quarantine)
     ├── WindowError                 a window of days could not be read whole; nothing of it was written
     │   └── UnstableWindowError     its pages kept moving while they were read
-    └── WarehouseError              the DuckDB side
-        ├── WarehouseLockedError    another process holds the file for longer than we wait
-        ├── WarehouseVersionError   the file was made by a newer or unknown version of this package
-        └── WarehouseAccessError    the file or its folder cannot be read or written
+    ├── WarehouseError              the DuckDB side
+    │   ├── WarehouseLockedError    another process holds the file for longer than we wait
+    │   ├── WarehouseVersionError   the file was made by a newer or unknown version of this package
+    │   └── WarehouseAccessError    the file or its folder cannot be read or written
+    └── OutputError                 a file for people (export, report) could not be made
+        └── OutputRefusedError      what was asked for cannot be: a bad query, a file in the way, too much for Excel
 
 An error says what happened, to which company, day, page or invoice, and what to do next. The facts are
 fields as well, so that a caller need not read the sentence.
@@ -123,3 +125,15 @@ class WarehouseVersionError(WarehouseError):
 
 class WarehouseAccessError(WarehouseError):
     """The database or its folder cannot be read or written (rights, disk full, not a DuckDB file)."""
+
+
+class OutputError(SoftOneError):
+    """A file for people (an export, a report) could not be made. `path` names it."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        self.path = path
+        super().__init__(message)
+
+
+class OutputRefusedError(OutputError):
+    """What was asked for cannot be: a query that is none, a file in the way, more than the format can hold."""

@@ -1,4 +1,4 @@
-"""The command line: softone demo | check | backfill | sandbox | up. One module a command.
+"""The command line: softone demo | check | backfill | up | export | sandbox. One module a command.
 
 Only words and exit codes live here; what a command does lives in the rooms behind it. They are imported inside
 the commands, because importing Dagster takes two seconds that `softone --help` need not cost.
@@ -19,9 +19,10 @@ from softone_pipeline.cli.backfill import backfill
 from softone_pipeline.cli.check import check
 from softone_pipeline.cli.console import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, err, escaped
 from softone_pipeline.cli.demo import demo
+from softone_pipeline.cli.export import export
 from softone_pipeline.cli.sandbox import sandbox
 from softone_pipeline.cli.up import up
-from softone_pipeline.errors import SettingsError, SoftOneError
+from softone_pipeline.errors import OutputRefusedError, SettingsError, SoftOneError
 
 
 class _Commands(click.Group):
@@ -39,7 +40,7 @@ class _Commands(click.Group):
             if ctx.params.get("debug"):
                 raise
             err.print(f"[bold red]Error:[/] {escaped(str(error))}", soft_wrap=True)
-            sys.exit(EXIT_BAD_INPUT if isinstance(error, SettingsError) else EXIT_FAILED)
+            sys.exit(EXIT_BAD_INPUT if isinstance(error, (SettingsError, OutputRefusedError)) else EXIT_FAILED)
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
@@ -66,5 +67,5 @@ def main(debug: bool) -> None:
     logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(levelname)s %(message)s")
 
 
-for command in (demo, check, backfill, up, sandbox):
+for command in (demo, check, backfill, up, export, sandbox):
     main.add_command(command)

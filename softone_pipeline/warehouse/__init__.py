@@ -1,10 +1,26 @@
-"""DuckDB: how a table is declared, how the pipeline's own file is opened and written, how the copy is published.
+"""DuckDB: how a table is declared, how the pipeline's own file is opened and written, how the copy is published,
+and how files made from it are handed over.
 
 Knows neither the ERP nor Dagster, nor which tables there are.
 """
 
 from softone_pipeline.warehouse.connection import STORAGE_VERSION, Warehouse
-from softone_pipeline.warehouse.publish import Published, publish
+from softone_pipeline.warehouse.handover import PRIVATE, Handover, hand_over, handed_over, registry_of
+from softone_pipeline.warehouse.publish import PUBLISHED_MODE, Published, open_published, publish
 from softone_pipeline.warehouse.table import Column, Table
 
-__all__ = ["STORAGE_VERSION", "Column", "Published", "Table", "Warehouse", "publish"]
+__all__ = [
+    "PRIVATE",
+    "PUBLISHED_MODE",
+    "STORAGE_VERSION",
+    "Column",
+    "Handover",
+    "Published",
+    "Table",
+    "Warehouse",
+    "hand_over",
+    "handed_over",
+    "open_published",
+    "publish",
+    "registry_of",
+]

@@ -8,8 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -17,7 +20,7 @@ from softone_pipeline.errors import WarehouseAccessError
 from softone_pipeline.warehouse.connection import STORAGE_VERSION
 
 # Readable by the owner and the group, written by nobody: it is replaced whole, never changed.
-_PUBLISHED_MODE = 0o440
+PUBLISHED_MODE = 0o440
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ def publish(connection: duckdb.DuckDBPyConnection, path: Path) -> Published:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(temporary)
         _copy(connection, temporary)
-        os.chmod(temporary, _PUBLISHED_MODE)
+        os.chmod(temporary, PUBLISHED_MODE)
         size = temporary.stat().st_size
         # Left by somebody who opened the old copy for writing and was killed: it would stop the new one from opening.
         _wal(path).unlink(missing_ok=True)
@@ -55,6 +58,24 @@ def publish(connection: duckdb.DuckDBPyConnection, path: Path) -> Published:
             path=str(path),
         ) from error
     return Published(path=path, size_bytes=size, seconds=time.monotonic() - started)
+
+
+@contextmanager
+def open_published(path: Path, *, config: Mapping[str, Any] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection to the published copy. Raises WarehouseAccessError when there is none to open."""
+    if not path.exists():
+        raise WarehouseAccessError(
+            f"There is no published database at {path} yet. Load some days first: softone backfill --from … --to …",
+            path=str(path),
+        )
+    try:
+        connection = duckdb.connect(str(path), read_only=True, config=dict(config or {}))
+    except duckdb.Error as error:
+        raise WarehouseAccessError(f"{path} cannot be opened: {error}", path=str(path)) from error
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, target: Path) -> None:
