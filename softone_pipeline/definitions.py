@@ -11,45 +11,53 @@ from typing import Any
 import dagster as dg
 
 from softone_pipeline.orchestration.assets import build_assets
-from softone_pipeline.orchestration.metadata import asset_key
+from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.resources import SoftOneResource, WarehouseResource
-from softone_pipeline.orchestration.schedules import build_jobs, build_schedules
-from softone_pipeline.settings import PipelineSettings
-from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
+from softone_pipeline.orchestration.schedules import REFRESH_CRON, REREAD_CRON, build_job, build_schedules, build_sensor
+from softone_pipeline.settings import PREFIX, PipelineSettings
 
 
 def build_definitions(
     settings: PipelineSettings | None = None,
     *,
+    env_prefix: str = PREFIX,
+    key_prefix: str | Sequence[str] = (),
+    group_name: str | None = None,
     owners: Sequence[str] = ("team:finance",),
+    refresh_cron: str | None = REFRESH_CRON,
+    reread_cron: str | None = REREAD_CRON,
     resource_overrides: Mapping[str, Any] | None = None,
+    executor: dg.ExecutorDefinition | None = None,
 ) -> dg.Definitions:
-    """The assets, jobs, schedules, sensor and resources for one company.
+    """The assets, the job, schedules, sensor and resources for one company, to be used alone or merged with others.
 
-    `settings` default to the environment (SOFTONE_…, see docs/settings.md); raises SettingsError when one is malformed.
-    `resource_overrides` replaces the resources "softone" and "warehouse", for a test or another source of secrets.
+    `settings` default to the environment (docs/settings.md); `env_prefix` takes the place of SOFTONE_ in the names of all its variables,
+    so that each of several companies has its own. Raises SettingsError when one is malformed.
+    `key_prefix` goes before every asset key and, joined by _, before the name of every job, schedule, sensor and
+    resource: nothing then clashes with what is there already. `group_name` gathers all assets in one group.
+    `refresh_cron` and `reread_cron` are when the schedules run, in Stockholm's time; None leaves one out.
+    `resource_overrides` replaces the resources "softone" and "warehouse" (named without prefix), for a test or another
+    source of secrets. `executor` is the project's: the job has its own, and only one of all that are merged may set it.
     """
-    settings = settings or PipelineSettings.load()
+    settings = settings or PipelineSettings.load(prefix=env_prefix)
+    place = Placement.of(key_prefix, group_name, owners)
+    assets = build_assets(settings, place)
+    resources = {
+        "softone": SoftOneResource.from_environment(env_prefix, company=settings.company),
+        "warehouse": WarehouseResource.from_settings(settings),
+        **(resource_overrides or {}),
+    }
     return dg.Definitions(
-        assets=build_assets(settings, owners=owners),
-        jobs=build_jobs(),
-        schedules=build_schedules(settings),
-        sensors=[
-            dg.AutomationConditionSensorDefinition(
-                "keep_derived_tables_fresh",
-                target=dg.AssetSelection.all() - dg.AssetSelection.assets(asset_key(CUSTOMER_INVOICES)),
-                default_status=dg.DefaultSensorStatus.RUNNING,
-                description="Refreshes payments, core, marts and the copy when raw has moved on outside a full run.",
-            )
-        ],
-        # Steps write one file, one at a time: a process for each would only cost its start.
-        executor=dg.in_process_executor,
-        resources={
-            "softone": SoftOneResource.from_environment(),
-            "warehouse": WarehouseResource.from_settings(settings),
-            **(resource_overrides or {}),
-        },
+        assets=assets,
+        jobs=[build_job(assets, place)],
+        schedules=build_schedules(settings, place, refresh_cron=refresh_cron, reread_cron=reread_cron),
+        sensors=[build_sensor(assets, place)],
+        resources={place.name(role): resource for role, resource in resources.items()},
+        executor=executor,
     )
 
 
-defs = build_definitions()
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `softone up` and `dagster dev` load: one company, alone in its code location."""
+    return build_definitions(executor=dg.in_process_executor)

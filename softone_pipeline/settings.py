@@ -43,15 +43,17 @@ class _Settings(BaseSettings):
     )
 
     @classmethod
-    def load(cls, **given: Any) -> Self:
+    def load(cls, *, prefix: str = PREFIX, **given: Any) -> Self:
         """Read the environment (arguments win over it).
 
+        `prefix` takes the place of SOFTONE_ in every variable's name: one prefix for each company.
         Raises SettingsError naming every variable that is missing or malformed; never shows a value of a secret.
         """
+        present = {name: value for name, value in given.items() if value is not None}
         try:
-            return cls(**{name: value for name, value in given.items() if value is not None})
+            return cls(**{"_env_prefix": prefix, **present})
         except ValidationError as error:
-            raise SettingsError(_problems(cls, error)) from None
+            raise SettingsError(_problems(cls, error, prefix)) from None
 
 
 class ErpSettings(_Settings):
@@ -185,9 +187,9 @@ class PipelineSettings(_Settings):
         return stockholm_today() + dt.timedelta(days=self.days_ahead)
 
 
-def variable_name(field: str) -> str:
+def variable_name(field: str, prefix: str = PREFIX) -> str:
     """The environment variable of a settings field."""
-    return f"{PREFIX}{field.upper()}"
+    return f"{prefix}{field.upper()}"
 
 
 def _is_loopback(host: str) -> bool:
@@ -199,15 +201,15 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _problems(model: type[_Settings], error: ValidationError) -> list[SettingProblem]:
+def _problems(model: type[_Settings], error: ValidationError, prefix: str) -> list[SettingProblem]:
     problems = []
     for detail in error.errors(include_input=False, include_url=False):
         text = detail["msg"].removeprefix("Value error, ")
         field = str(detail["loc"][0]) if detail["loc"] else ""
-        problems.append(_problem(model, field, "is missing" if detail["type"] == "missing" else text))
+        problems.append(_problem(model, field, "is missing" if detail["type"] == "missing" else text, prefix))
     return problems
 
 
-def _problem(model: type[_Settings], field: str, text: str) -> SettingProblem:
+def _problem(model: type[_Settings], field: str, text: str, prefix: str) -> SettingProblem:
     description = model.model_fields[field].description if field in model.model_fields else None
-    return SettingProblem(variable_name(field), text + (f". {description}" if description else ""))
+    return SettingProblem(variable_name(field, prefix), text + (f". {description}" if description else ""))

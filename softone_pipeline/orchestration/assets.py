@@ -15,9 +15,10 @@ import dagster as dg
 
 from softone_pipeline.errors import AuthenticationError, RequestError, SoftOneError
 from softone_pipeline.orchestration import checks
-from softone_pipeline.orchestration.metadata import asset_key, definition_metadata
+from softone_pipeline.orchestration.metadata import definition_metadata
 from softone_pipeline.orchestration.partitions import daily_partitions, days
-from softone_pipeline.orchestration.resources import SoftOneResource, WarehouseResource
+from softone_pipeline.orchestration.placement import Placement
+from softone_pipeline.orchestration.resources import WarehouseResource
 from softone_pipeline.settings import PipelineSettings, stockholm_today
 from softone_pipeline.tables import MART_TABLES
 from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
@@ -37,8 +38,6 @@ from softone_pipeline.warehouse import Table, publish
 # A DuckDB file has one writer at a time: everything that writes it shares a pool of one (dagster.yaml).
 WAREHOUSE_POOL = "softone_warehouse"
 
-PUBLISHED = dg.AssetKey(["published", "database"])
-
 _READS: dict[Table, tuple[Table, ...]] = {
     VAT_SUMMARY: (INVOICES, INVOICE_ROWS),
     VAT_RETURN_DRAFT: (VAT_SUMMARY,),
@@ -46,39 +45,44 @@ _READS: dict[Table, tuple[Table, ...]] = {
 }
 
 
-def build_assets(settings: PipelineSettings, *, owners: Sequence[str]) -> list[dg.AssetsDefinition]:
-    """All assets for the company of `settings`."""
+def build_assets(settings: PipelineSettings, place: Placement) -> list[dg.AssetsDefinition]:
+    """All assets for the company of `settings`, named as `place` says."""
     with warnings.catch_warnings():
         # Used on purpose; a test runs what it does. Silenced here and not for the whole process of whoever imports us.
         warnings.filterwarnings("ignore", message="Parameter `backfill_policy`", category=dg.BetaWarning)
-        raw = _customer_invoices(settings, owners)
+        raw = _customer_invoices(settings, place)
     return [
         raw,
-        _payment_status(settings, owners),
-        _core(settings, owners),
-        *(_mart(table, settings, owners) for table in MART_TABLES),
-        _published(settings, owners),
+        _payment_status(settings, place),
+        _core(settings, place),
+        *(_mart(table, settings, place) for table in MART_TABLES),
+        _published(settings, place),
     ]
 
 
-def _customer_invoices(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinition:
+def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
     @dg.asset(
-        key=asset_key(CUSTOMER_INVOICES),
+        key=place.key(CUSTOMER_INVOICES),
         description=CUSTOMER_INVOICES.description,
         partitions_def=daily_partitions(settings),
         # However long the range: Dagster's own command line loads ranges of no other policy, memory stays flat, and
         # the repetition of a run that was killed fetches and records only what is missing.
         backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name="raw",
+        group_name=place.group("raw"),
         kinds={"duckdb", "json"},
-        owners=owners,
+        owners=place.owners,
         pool=WAREHOUSE_POOL,
+        required_resource_keys={place.softone_key, place.warehouse_key},
         metadata=definition_metadata(CUSTOMER_INVOICES, str(settings.duckdb_path)),
-        check_specs=[*checks.declared_checks(CUSTOMER_INVOICES), *checks.number_checks(CUSTOMER_INVOICES)],
+        check_specs=[
+            *checks.declared_checks(CUSTOMER_INVOICES, place),
+            *checks.number_checks(CUSTOMER_INVOICES, place),
+        ],
     )
     def customer_invoices(
-        context: dg.AssetExecutionContext, softone: SoftOneResource, warehouse: WarehouseResource
+        context: dg.AssetExecutionContext,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        softone, warehouse = place.softone(context), place.warehouse(context)
         asked = days(context.partition_keys)
         standing = _landed_by_failed_parents(context, warehouse, settings.company)
         landed: dict[dt.date, DayLanded] = {}
@@ -103,31 +107,33 @@ def _customer_invoices(settings: PipelineSettings, owners: Sequence[str]) -> dg.
         with warehouse.get_connection() as connection:
             return dg.MaterializeResult(
                 check_results=[
-                    *checks.declared_check_results(CUSTOMER_INVOICES, connection),
-                    *checks.number_check_results(CUSTOMER_INVOICES, connection, settings.company),
+                    *checks.declared_check_results(CUSTOMER_INVOICES, place, connection),
+                    *checks.number_check_results(CUSTOMER_INVOICES, place, connection, settings.company),
                 ]
             )
 
     return customer_invoices
 
 
-def _payment_status(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinition:
+def _payment_status(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
     @dg.asset(
-        key=asset_key(PAYMENT_STATUS),
+        key=place.key(PAYMENT_STATUS),
         # The invoices tell which dates to ask for.
-        deps=[asset_key(CUSTOMER_INVOICES)],
+        deps=[place.key(CUSTOMER_INVOICES)],
         description=PAYMENT_STATUS.description,
-        group_name="raw",
+        group_name=place.group("raw"),
         kinds={"duckdb"},
-        owners=owners,
+        owners=place.owners,
         pool=WAREHOUSE_POOL,
+        required_resource_keys={place.softone_key, place.warehouse_key},
         metadata=definition_metadata(PAYMENT_STATUS, str(settings.duckdb_path)),
-        check_specs=[*checks.declared_checks(PAYMENT_STATUS), checks.search_check(PAYMENT_STATUS)],
+        check_specs=[*checks.declared_checks(PAYMENT_STATUS, place), checks.search_check(PAYMENT_STATUS, place)],
         automation_condition=_when_fed_but_once_an_hour(),
     )
     def payment_status(
-        context: dg.AssetExecutionContext, softone: SoftOneResource, warehouse: WarehouseResource
+        context: dg.AssetExecutionContext,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        softone, warehouse = place.softone(context), place.warehouse(context)
         try:
             with softone.client() as client:
                 loaded = load_payments(
@@ -145,52 +151,56 @@ def _payment_status(settings: PipelineSettings, owners: Sequence[str]) -> dg.Ass
             return dg.MaterializeResult(
                 metadata=_payments_metadata(loaded, as_of),
                 check_results=[
-                    *checks.declared_check_results(PAYMENT_STATUS, connection),
-                    checks.search_check_result(PAYMENT_STATUS, loaded, as_of),
+                    *checks.declared_check_results(PAYMENT_STATUS, place, connection),
+                    checks.search_check_result(PAYMENT_STATUS, place, loaded, as_of),
                 ],
             )
 
     return payment_status
 
 
-def _core(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinition:
+def _core(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
     tables = (INVOICES, INVOICE_ROWS)
 
     @dg.multi_asset(
-        name="core",
+        name=place.name("core"),
         specs=[
             dg.AssetSpec(
-                asset_key(table),
-                deps=[asset_key(CUSTOMER_INVOICES)],
+                place.key(table),
+                deps=[place.key(CUSTOMER_INVOICES)],
                 description=table.description,
-                group_name="core",
+                group_name=place.group("core"),
                 kinds={"duckdb", "sql"},
-                owners=owners,
+                owners=place.owners,
                 metadata=definition_metadata(table, str(settings.duckdb_path)),
                 automation_condition=_when_fed(),
             )
             for table in tables
         ],
         check_specs=[
-            spec for table in tables for spec in (*checks.declared_checks(table), *checks.number_checks(table))
+            spec
+            for table in tables
+            for spec in (*checks.declared_checks(table, place), *checks.number_checks(table, place))
         ],
         # Both tables are always written together, whichever was asked for: they come from one reading.
         can_subset=True,
         pool=WAREHOUSE_POOL,
+        required_resource_keys={place.warehouse_key},
     )
-    def core(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+    def core(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+        warehouse = place.warehouse(context)
         with warehouse.warehouse.transaction() as connection:
             refreshed = refresh_core(connection, settings)
         rows = {INVOICES: refreshed.invoices, INVOICE_ROWS: refreshed.invoice_rows}
         with warehouse.get_connection() as connection:
             for table in tables:
-                if asset_key(table) in context.selected_asset_keys:
+                if place.key(table) in context.selected_asset_keys:
                     results = [
-                        *checks.declared_check_results(table, connection),
-                        *checks.number_check_results(table, connection, settings.company),
+                        *checks.declared_check_results(table, place, connection),
+                        *checks.number_check_results(table, place, connection, settings.company),
                     ]
                     yield dg.MaterializeResult(
-                        asset_key=asset_key(table),
+                        asset_key=place.key(table),
                         metadata={
                             "dagster/row_count": rows[table],
                             "invoices_refreshed": refreshed.invoices_refreshed,
@@ -198,7 +208,7 @@ def _core(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinit
                         check_results=[
                             result
                             for result in results
-                            if dg.AssetCheckKey(asset_key(table), result.check_name or "")
+                            if dg.AssetCheckKey(place.key(table), result.check_name or "")
                             in context.selected_asset_check_keys
                         ],
                     )
@@ -206,49 +216,51 @@ def _core(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinit
     return core
 
 
-def _mart(table: Table, settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinition:
+def _mart(table: Table, settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
     @dg.asset(
-        key=asset_key(table),
-        deps=[asset_key(read) for read in _READS[table]],
+        key=place.key(table),
+        deps=[place.key(read) for read in _READS[table]],
         description=table.description,
-        group_name="mart",
+        group_name=place.group("mart"),
         kinds={"duckdb", "sql"},
-        owners=owners,
+        owners=place.owners,
         pool=WAREHOUSE_POOL,
+        required_resource_keys={place.warehouse_key},
         metadata=definition_metadata(table, str(settings.duckdb_path)),
-        check_specs=[*checks.declared_checks(table), *checks.number_checks(table)],
+        check_specs=[*checks.declared_checks(table, place), *checks.number_checks(table, place)],
         automation_condition=_when_fed(),
     )
-    def mart(warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        with warehouse.warehouse.transaction() as connection:
+    def mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with place.warehouse(context).warehouse.transaction() as connection:
             set_variables(connection, settings)
             rows = table.rebuild(connection)
             results = [
-                *checks.declared_check_results(table, connection),
-                *checks.number_check_results(table, connection, settings.company),
+                *checks.declared_check_results(table, place, connection),
+                *checks.number_check_results(table, place, connection, settings.company),
             ]
         return dg.MaterializeResult(metadata={"dagster/row_count": rows}, check_results=results)
 
     return mart
 
 
-def _published(settings: PipelineSettings, owners: Sequence[str]) -> dg.AssetsDefinition:
+def _published(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
     @dg.asset(
-        key=PUBLISHED,
-        deps=[asset_key(table) for table in (CUSTOMER_INVOICES, PAYMENT_STATUS, INVOICES, INVOICE_ROWS, *MART_TABLES)],
+        key=place.published,
+        deps=[place.key(table) for table in (CUSTOMER_INVOICES, PAYMENT_STATUS, INVOICES, INVOICE_ROWS, *MART_TABLES)],
         description=(
             "The copy that analysts open: raw, core and mart in one DuckDB file, replaced whole after each run. "
             "Whoever has the old copy open keeps reading it."
         ),
-        group_name="published",
+        group_name=place.group("published"),
         kinds={"duckdb"},
-        owners=owners,
+        owners=place.owners,
         pool=WAREHOUSE_POOL,
+        required_resource_keys={place.warehouse_key},
         metadata={"path": dg.MetadataValue.path(str(settings.duckdb_path))},
         automation_condition=_when_fed(),
     )
-    def database(warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        with warehouse.get_connection() as connection:
+    def database(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        with place.warehouse(context).get_connection() as connection:
             published = publish(connection, settings.duckdb_path)
         return dg.MaterializeResult(
             metadata={
@@ -324,9 +336,7 @@ def _report_and_fail(
     """
     for day, outcome in sorted(landed.items()):
         context.log_event(
-            dg.AssetMaterialization(
-                asset_key(CUSTOMER_INVOICES), partition=day.isoformat(), metadata=_day_metadata(outcome)
-            )
+            dg.AssetMaterialization(context.asset_key, partition=day.isoformat(), metadata=_day_metadata(outcome))
         )
     reasons = "\n".join(str(error) for error in failed)
     # The cause is left out: its traceback would only repeat the sentence.

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import dagster as dg
 
 from softone_pipeline.orchestration.checks import SEARCH_IS_COMPLETE
-from softone_pipeline.orchestration.metadata import asset_key
 from softone_pipeline.orchestration.partitions import range_tags
+from softone_pipeline.orchestration.placement import ALONE
 from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
 
-_RAW = asset_key(CUSTOMER_INVOICES)
+_RAW = ALONE.key(CUSTOMER_INVOICES)
 
 
 @dataclass(frozen=True, slots=True)

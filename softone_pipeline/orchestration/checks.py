@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import dagster as dg
 import duckdb
 
-from softone_pipeline.orchestration.metadata import asset_key
+from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.tables.checks import CHECKS, Check
 from softone_pipeline.tables.raw.payments import PaymentsLoaded
 from softone_pipeline.warehouse import Table
@@ -24,22 +24,24 @@ _SEVERITY = {"error": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSever
 SEARCH_IS_COMPLETE = "search_is_complete"
 
 
-def declared_checks(table: Table) -> list[dg.AssetCheckSpec]:
+def declared_checks(table: Table, place: Placement) -> list[dg.AssetCheckSpec]:
     required = ", ".join(column.name for column in table.columns if not column.nullable)
     return [
-        dg.AssetCheckSpec("not_null", asset=asset_key(table), description=f"Never NULL: {required}."),
-        dg.AssetCheckSpec("unique", asset=asset_key(table), description=f"One row per {', '.join(table.key)}."),
+        dg.AssetCheckSpec("not_null", asset=place.key(table), description=f"Never NULL: {required}."),
+        dg.AssetCheckSpec("unique", asset=place.key(table), description=f"One row per {', '.join(table.key)}."),
     ]
 
 
-def declared_check_results(table: Table, connection: duckdb.DuckDBPyConnection) -> list[dg.AssetCheckResult]:
+def declared_check_results(
+    table: Table, place: Placement, connection: duckdb.DuckDBPyConnection
+) -> list[dg.AssetCheckResult]:
     sentences = {
         "not_null": "rows have NULL where the declaration forbids it",
         "unique": "keys stand more than once",
     }
     return [
         dg.AssetCheckResult(
-            asset_key=asset_key(table),
+            asset_key=place.key(table),
             check_name=name,
             passed=count == 0,
             description=f"{count} {sentences[name]} in {table.qualified_name}.",
@@ -49,26 +51,28 @@ def declared_check_results(table: Table, connection: duckdb.DuckDBPyConnection) 
     ]
 
 
-def number_checks(table: Table) -> list[dg.AssetCheckSpec]:
+def number_checks(table: Table, place: Placement) -> list[dg.AssetCheckSpec]:
     """The checks on what the table's numbers say (tables/checks)."""
     return [
-        dg.AssetCheckSpec(check.name, asset=asset_key(table), description=check.holds, metadata={"query": check.select})
+        dg.AssetCheckSpec(check.name, asset=place.key(table), description=check.holds, metadata={"query": check.select})
         for check in CHECKS
         if check.table is table
     ]
 
 
 def number_check_results(
-    table: Table, connection: duckdb.DuckDBPyConnection, company: str
+    table: Table, place: Placement, connection: duckdb.DuckDBPyConnection, company: str
 ) -> list[dg.AssetCheckResult]:
-    return [_number_check_result(check, connection, company) for check in CHECKS if check.table is table]
+    return [_number_check_result(check, place, connection, company) for check in CHECKS if check.table is table]
 
 
-def _number_check_result(check: Check, connection: duckdb.DuckDBPyConnection, company: str) -> dg.AssetCheckResult:
+def _number_check_result(
+    check: Check, place: Placement, connection: duckdb.DuckDBPyConnection, company: str
+) -> dg.AssetCheckResult:
     total, named = check.find(connection, company, _SHOWN)
     more = [f"and {total - len(named)} more"] if total > len(named) else []
     return dg.AssetCheckResult(
-        asset_key=asset_key(check.table),
+        asset_key=place.key(check.table),
         check_name=check.name,
         passed=total == 0,
         severity=_SEVERITY[check.severity],
@@ -77,10 +81,10 @@ def _number_check_result(check: Check, connection: duckdb.DuckDBPyConnection, co
     )
 
 
-def search_check(table: Table) -> dg.AssetCheckSpec:
+def search_check(table: Table, place: Placement) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         SEARCH_IS_COMPLETE,
-        asset=asset_key(table),
+        asset=place.key(table),
         description=(
             "Every date that may hold an open invoice had an uncut answer. A warning where the ERP has no Search for us: "
             "payments are unknown then. An error where it has one and did not come through: balances are older than "
@@ -89,7 +93,9 @@ def search_check(table: Table) -> dg.AssetCheckSpec:
     )
 
 
-def search_check_result(table: Table, loaded: PaymentsLoaded, as_of: dt.date | None) -> dg.AssetCheckResult:
+def search_check_result(
+    table: Table, place: Placement, loaded: PaymentsLoaded, as_of: dt.date | None
+) -> dg.AssetCheckResult:
     stands = f"Balances are as of {as_of}." if as_of else "No search has been complete yet: payments are unknown."
     severity = dg.AssetCheckSeverity.ERROR
     if loaded.reason is not None:
@@ -97,7 +103,7 @@ def search_check_result(table: Table, loaded: PaymentsLoaded, as_of: dt.date | N
         sentence = f"Payments cannot be asked for: {loaded.reason} {stands}"
     elif loaded.failed:
         windows = f" (and {len(loaded.failed) - 1} more)" if len(loaded.failed) > 1 else ""
-        sentence = f"The search for payments failed: {loaded.failed[0]}{windows} {stands} Materialize raw/payment_status again."
+        sentence = f"The search for payments failed: {loaded.failed[0]}{windows} {stands} Materialize {place.key(table).to_user_string()} again."
     elif loaded.cut_days:
         sentence = f"Search cuts its answers short, so payments are unknown of {_listed(loaded.cut_days)}. {stands}"
     elif loaded.unreadable:
@@ -107,7 +113,7 @@ def search_check_result(table: Table, loaded: PaymentsLoaded, as_of: dt.date | N
     else:
         sentence = f"Search answered for {loaded.answered} invoices in {loaded.requests} requests."
     return dg.AssetCheckResult(
-        asset_key=asset_key(table),
+        asset_key=place.key(table),
         check_name=SEARCH_IS_COMPLETE,
         passed=loaded.is_complete and not loaded.unreadable,
         severity=severity,

@@ -10,10 +10,6 @@ import dagster as dg
 from softone_pipeline.warehouse import Table
 
 
-def asset_key(table: Table) -> dg.AssetKey:
-    return dg.AssetKey([table.schema, table.name])
-
-
 def definition_metadata(table: Table, published: str) -> Mapping[str, Any]:
     """Column schema, the table's name, and a query that opens it."""
     return {

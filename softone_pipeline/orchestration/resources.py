@@ -16,7 +16,7 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
-from softone_pipeline.settings import ErpSettings, PipelineSettings, variable_name
+from softone_pipeline.settings import PREFIX, ErpSettings, PipelineSettings, variable_name
 from softone_pipeline.softone import SoftOneClient
 from softone_pipeline.tables import MACROS, TABLES
 from softone_pipeline.warehouse import Warehouse
@@ -37,10 +37,11 @@ def _plain(field: str) -> Any:
 class SoftOneResource(dg.ConfigurableResource[SoftOneClient]):
     """The authenticated client of the SoftOne GO API.
 
-    A field that is not given is read from its SOFTONE_ variable when a run needs it; `from_environment` names the
-    variables instead, so that the UI shows where each value comes from.
+    A field that is not given is read from its variable (SOFTONE_…, or another `env_prefix`) when a run needs it;
+    `from_environment` names the variables instead, so that the UI shows where each value comes from.
     """
 
+    env_prefix: str = Field(default=PREFIX, description="What the names of the environment's variables begin with.")
     base_url: str | None = _plain("base_url")
     company: str | None = _plain("company")
     company_api_key: str | None = _secret("company_api_key")
@@ -58,17 +59,17 @@ class SoftOneResource(dg.ConfigurableResource[SoftOneClient]):
     retry_wait_seconds: float | None = _plain("retry_wait_seconds")
 
     @classmethod
-    def from_environment(cls) -> SoftOneResource:
-        """A resource whose secrets are the SOFTONE_ variables that are set now, by name."""
+    def from_environment(cls, prefix: str = PREFIX, *, company: str | None = None) -> SoftOneResource:
+        """A resource whose secrets are the variables with this prefix that are set now, by name."""
         secrets = ("company_api_key", "connect_api_key", "license", "username", "password", "token")
-        present: dict[str, Any] = {
-            field: dg.EnvVar(variable_name(field)) for field in secrets if os.environ.get(variable_name(field))
-        }
-        return cls(**present)
+        variables = {field: variable_name(field, prefix) for field in secrets}
+        present: dict[str, Any] = {field: dg.EnvVar(name) for field, name in variables.items() if os.environ.get(name)}
+        return cls(env_prefix=prefix, company=company, **present)
 
     def settings(self) -> ErpSettings:
         """The settings in force. Raises SettingsError naming every variable that is missing or malformed."""
-        return ErpSettings.load(**{field: getattr(self, field) for field in ErpSettings.model_fields})
+        given = {field: getattr(self, field) for field in ErpSettings.model_fields}
+        return ErpSettings.load(prefix=self.env_prefix, **given)
 
     @contextmanager
     def client(self) -> Iterator[SoftOneClient]:

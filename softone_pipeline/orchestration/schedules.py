@@ -1,4 +1,4 @@
-"""The jobs and when they run by themselves.
+"""The job, when it runs by itself, and the sensor that keeps what lies behind raw fresh.
 
 `refresh` reads the last days again every morning; `reread` goes through the older ones, a calendar month of every
 year each week, so that every day since the start is seen again within twelve weeks.
@@ -7,31 +7,61 @@ year each week, so that every day since the start is seen again within twelve we
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from softone_pipeline.orchestration.partitions import range_tags
+from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
+
+REFRESH_CRON = "30 5 * * *"
+REREAD_CRON = "0 2 * * 0"
 
 _MONTHS = 12
 
 
-def build_jobs() -> list[dg.UnresolvedAssetJobDefinition]:
-    return [
-        dg.define_asset_job(
-            "refresh",
-            selection=dg.AssetSelection.all(),
-            description="Fetch a range of days, then refresh every table and the published copy.",
-        ),
-    ]
+def build_job(assets: Sequence[dg.AssetsDefinition], place: Placement) -> dg.UnresolvedAssetJobDefinition:
+    """All of these assets and no other: there may be a project around them."""
+    return dg.define_asset_job(
+        place.name("refresh"),
+        selection=dg.AssetSelection.assets(*assets),
+        description="Fetch a range of days, then refresh every table and the published copy.",
+        # Steps write one file, one at a time: a process for each would only cost its start.
+        executor_def=dg.in_process_executor,
+    )
 
 
-def build_schedules(settings: PipelineSettings) -> list[dg.ScheduleDefinition]:
+def build_sensor(assets: Sequence[dg.AssetsDefinition], place: Placement) -> dg.AutomationConditionSensorDefinition:
+    return dg.AutomationConditionSensorDefinition(
+        place.name("keep_derived_tables_fresh"),
+        target=dg.AssetSelection.assets(*(asset for asset in assets if asset.partitions_def is None)),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Refreshes payments, core, marts and the copy when raw has moved on outside a full run.",
+    )
+
+
+def build_schedules(
+    settings: PipelineSettings,
+    place: Placement,
+    *,
+    refresh_cron: str | None = REFRESH_CRON,
+    reread_cron: str | None = REREAD_CRON,
+) -> list[dg.ScheduleDefinition]:
+    """The schedules that have a time (Europe/Stockholm); None leaves one out."""
+    schedules = []
+    if refresh_cron:
+        schedules.append(_refresh_recent_days(settings, place, refresh_cron))
+    if reread_cron:
+        schedules.append(_reread_older_days(settings, place, reread_cron))
+    return schedules
+
+
+def _refresh_recent_days(settings: PipelineSettings, place: Placement, cron: str) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name="refresh_recent_days",
-        job_name="refresh",
-        cron_schedule="30 5 * * *",
+        name=place.name("refresh_recent_days"),
+        job_name=place.name("refresh"),
+        cron_schedule=cron,
         execution_timezone=STOCKHOLM.key,
         description=f"Every morning: the last {settings.lookback_days} days again, then core, marts and the copy.",
     )
@@ -41,10 +71,14 @@ def build_schedules(settings: PipelineSettings) -> list[dg.ScheduleDefinition]:
         last = today + dt.timedelta(days=settings.days_ahead)
         return dg.RunRequest(run_key=f"refresh {today}", tags=range_tags(first, last))
 
+    return refresh_recent_days
+
+
+def _reread_older_days(settings: PipelineSettings, place: Placement, cron: str) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name="reread_older_days",
-        job_name="refresh",
-        cron_schedule="0 2 * * 0",
+        name=place.name("reread_older_days"),
+        job_name=place.name("refresh"),
+        cron_schedule=cron,
         execution_timezone=STOCKHOLM.key,
         description="Sunday nights: one calendar month of every year again, so that every older day is seen within 12 weeks.",
     )
@@ -54,7 +88,7 @@ def build_schedules(settings: PipelineSettings) -> list[dg.ScheduleDefinition]:
         for first, last in ranges:
             yield dg.RunRequest(run_key=f"reread {today} {first}", tags=range_tags(first, last))
 
-    return [refresh_recent_days, reread_older_days]
+    return reread_older_days
 
 
 def older_ranges(settings: PipelineSettings, today: dt.date) -> Iterator[tuple[dt.date, dt.date]]:

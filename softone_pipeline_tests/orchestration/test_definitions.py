@@ -228,7 +228,7 @@ def test_definitions_load_without_settings_in_an_empty_folder_and_without_a_word
             "-W",
             "default",
             "-c",
-            "import dagster as dg; from softone_pipeline.definitions import defs; dg.Definitions.validate_loadable(defs)",
+            "import dagster as dg; from softone_pipeline.definitions import defs; dg.Definitions.validate_loadable(defs())",
         ],
         cwd=tmp_path / "work",
         env=_environment(**({} if home is None else {"DAGSTER_HOME": home})),

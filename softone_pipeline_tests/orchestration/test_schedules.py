@@ -11,6 +11,7 @@ from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 from softone_pipeline.orchestration.partitions import daily_partitions
+from softone_pipeline.orchestration.placement import ALONE
 from softone_pipeline.orchestration.schedules import build_schedules, older_ranges
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 from softone_pipeline_tests.orchestration.conftest import days_between
@@ -20,7 +21,7 @@ STARTS = st.dates(dt.date(2015, 1, 1), dt.date(2025, 1, 5))
 
 
 def asked(settings: PipelineSettings, name: str, moment: dt.datetime) -> list[dg.RunRequest]:
-    (schedule,) = (schedule for schedule in build_schedules(settings) if schedule.name == name)
+    (schedule,) = (schedule for schedule in build_schedules(settings, ALONE) if schedule.name == name)
     context = dg.build_schedule_context(scheduled_execution_time=moment)
     return list(schedule.evaluate_tick(context).run_requests or [])
 
