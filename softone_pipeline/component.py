@@ -1,8 +1,5 @@
 """The pipeline as a Dagster component: the same as build_definitions, in YAML. `dg` scaffolds its defs.yaml."""
 
-import datetime as dt
-from pathlib import Path
-
 import dagster as dg
 from pydantic import Field
 
@@ -40,8 +37,8 @@ class SoftOneComponent(dg.Component, dg.Resolvable, dg.Model):
         settings = PipelineSettings.load(
             prefix=self.env_prefix,
             company=self.company,
-            duckdb_path=self.duckdb_path and Path(self.duckdb_path),
-            start_date=self.start_date and dt.date.fromisoformat(self.start_date),
+            duckdb_path=self.duckdb_path,
+            start_date=self.start_date,
             lookback_days=self.lookback_days,
             days_ahead=self.days_ahead,
         )

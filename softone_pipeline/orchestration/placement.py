@@ -32,9 +32,12 @@ class Placement:
 
     @classmethod
     def of(cls, key_prefix: str | Sequence[str], group_name: str | None, owners: Sequence[str]) -> Placement:
-        """A prefix may be one word or several, as elsewhere in Dagster."""
+        """A prefix may be one word or several, as elsewhere in Dagster. Raises ValueError for one that is no name."""
         words = (key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix)
-        return cls(tuple(word for word in words if word), group_name, tuple(owners))
+        for word in words:
+            if not re.fullmatch(r"[A-Za-z0-9_]+", word):
+                raise ValueError(f"key_prefix {word!r} can be no part of a name: use letters a to z, digits and _")
+        return cls(words, group_name, tuple(owners))
 
     def key(self, table: Table) -> dg.AssetKey:
         return dg.AssetKey([*self.key_prefix, table.schema, table.name])
@@ -49,7 +52,7 @@ class Placement:
 
     def name(self, plain: str) -> str:
         """The name of a job, a schedule, a sensor, an op or a resource."""
-        return re.sub(r"\W", "_", "_".join((*self.key_prefix, plain)))
+        return "_".join((*self.key_prefix, plain))
 
     @property
     def softone_key(self) -> str:
