@@ -59,6 +59,7 @@ SAYS_SOMETHING_ELSE = (
     (None, "grönteknik"),
     (None, "skattereduktionen"),
     (None, "rotå"),
+    ("teknik", "Avdrag grön"),
     (None, "årut"),
     (None, "Betald förskottsfaktura"),
     ("FÖRSK", None),
@@ -307,6 +308,8 @@ def tax_reduction(rng: random.Random) -> tuple[Rows, Decimal, Decimal]:
     rows.insert(rng.randint(0, len(rows)), row(product, text, sign * part, ZERO))
     if rng.random() < 0.1:
         rows.append(row(product, text, ZERO, ZERO))
+    if rng.random() < 0.1:  # VAT that cancels out
+        rows += [row(r["ProductNr"], "Åter", -r["SumAmount"], -r["VatAmount"]) for r in rows if r["VatAmount"]]
     return rows, *total_of(rng, rows)
 
 

@@ -263,3 +263,78 @@ def test_every_invoice_adds_up_to_its_total_exactly_in_both_currencies(house: Ho
     )
     assert off == []
     assert house.rows("select count(*) from core.invoices") == [(800,)]
+
+
+# --- settings, and cases at the edge of tables.md
+
+
+def _with(house: House, **settings: Any) -> House:
+    return House(house.warehouse, house.settings.model_copy(update=settings))
+
+
+def _kinds(house: House) -> list[str]:
+    return [kind for (kind,) in house.rows("select row_kind from core.invoice_rows order by row_nr")]
+
+
+def _with_deduction(text: str | None, product: str | None = None) -> dict[str, Any]:
+    rows = [row("1000.00", "250.00"), row("-300.00", "0.00", Text=text, ProductNr=product)]
+    return invoice(1, total="950.00", vat="250.00", rows=rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "kind"),
+    [
+        (("c++ (avdrag)",), "Enligt C++ (Avdrag), 30 %", "tax_reduction"),
+        (("a.c",), "abc", "item"),
+        (("rot|rut",), "rot", "item"),
+        (("[",), "30 %", "item"),
+        ((), "Rotavdrag rot", "item"),
+        (("go\u0308r det",), "GÖR  det", "tax_reduction"),
+        (("grön teknik",), "gro\u0308n\u00a0teknik", "tax_reduction"),
+    ],
+)
+def test_words_of_the_users_own_are_words_and_no_patterns(
+    house: House, words: tuple[str, ...], text: str, kind: str
+) -> None:
+    house = _with(house, tax_reduction_words=words)
+    house.land(house.window(1, [_with_deduction(text)]))
+    house.refresh()
+    assert _kinds(house) == ["item", kind]
+
+
+def test_a_word_of_two_parts_is_not_found_across_text_and_article(house: House) -> None:
+    house.land(house.window(1, [_with_deduction("Avdrag grön", "teknik")]))
+    house.refresh()
+    assert _kinds(house) == ["item", "item"]
+
+
+def test_rows_whose_vat_cancels_have_vat_all_the_same(house: House) -> None:
+    rows = [row("100.00", "25.00"), row("-100.00", "-25.00"), row("-30.00", "0.00", Text="ROT-avdrag")]
+    house.land(house.window(1, [invoice(1, total="-30.00", vat="0.00", rows=rows)]))
+    house.refresh()
+    assert _kinds(house) == ["item", "item", "tax_reduction"]
+
+
+def test_a_rate_that_the_return_has_no_box_for_is_in_the_summary_and_makes_the_return_partial(house: House) -> None:
+    house = _with(house, vat_rates=(D("25.5"), D("25"), D("10")))
+    rows = [row("100.00", "25.50"), row("100.00", "25.00"), row("100.00", "10.00")]
+    house.land(house.window(1, [invoice(1, total="360.50", vat="60.50", rows=rows)]))
+    house.refresh()
+    assert _vat(house) == {
+        "25.5": (D("100.00"), D("25.50")),
+        "25": (D("100.00"), D("25.00")),
+        "10": (D("100.00"), D("10.00")),
+    }
+    assert _boxes(house) == {"05": 100, "10": 25, "11": 0, "12": 0, "0-base": 0}
+    assert house.rows("select distinct coverage from mart.vat_return_draft") == [("partial",)]
+    assert "net 200.00 and VAT 35.50" in house.rows("select note from mart.vat_return_draft limit 1")[0][0]
+
+
+def test_amounts_of_eighteen_digits_are_added_exactly(house: House) -> None:
+    unpriced = {"UnitPrice": None, "UnitPriceCurrency": None}
+    rows = [row("7999999999999999.99", "1999999999999999.99", **unpriced)]
+    house.land(house.window(1, [invoice(1, total="9999999999999999.98", vat="1999999999999999.99", rows=rows)]))
+    house.refresh()
+    assert house.rows("select price_basis, rounding_amount, net_amount from core.invoices") == [
+        ("net", D("0.00"), D("7999999999999999.99"))
+    ]

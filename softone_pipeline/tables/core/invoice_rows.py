@@ -10,7 +10,8 @@ INVOICE_ROWS = Table(
         "One row per company, invoice and invoice row, for every invoice in core.invoices that has rows. Sums are as "
         "sent (but a credit sent positive is turned negative), net_amount is always without VAT. Footing, subtotals and "
         "the VAT class are decided on the amounts in invoice currency and carried over. A missing row amount counts as "
-        "0 in sums. A tiny row is the invoice's rounding (row_kind 'rounding') only where some other row is not zero."
+        "0 in sums. Words of a tax reduction are looked for in text and article, each by itself, on an invoice with any row "
+        "that has VAT, also where the VAT cancels out. A tiny row is the invoice's rounding (row_kind 'rounding') only where some other row is not zero."
     ),
     key=("company", "invoice_id", "row_nr"),
     select=sql_beside(__file__),

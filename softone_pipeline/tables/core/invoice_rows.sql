@@ -29,7 +29,9 @@ header as (
         invoice.VATAmountCurrency as header_vat,
         invoice.InvoiceRows as rows,
         list_sum([coalesce(r.SumAmountCurrency, 0) for r in invoice.InvoiceRows]) as row_sum,
-        list_sum([coalesce(r.VatAmountCurrency, 0) for r in invoice.InvoiceRows]) as row_vat
+        list_sum([coalesce(r.VatAmountCurrency, 0) for r in invoice.InvoiceRows]) as row_vat,
+        -- VAT of rows that cancel each other is VAT all the same
+        len([r for r in invoice.InvoiceRows if r.VatAmountCurrency <> 0]) > 0 as has_vat
     from version
     where len(invoice.InvoiceRows) > 0
 ),
@@ -139,7 +141,7 @@ matched as (
             lambda rate: vat_amount_currency = core.expected_vat(sum_amount_currency, rate, price_basis = 'gross')
         ) end as exact_rates,
         -- on an invoice with other VAT: money taken off without VAT (on a credit: given back)
-        vat_amount_currency = 0 and row_vat <> 0 and not is_subtotal and not is_rounding
+        vat_amount_currency = 0 and has_vat and not is_subtotal and not is_rounding
         and case billing_type when 1 then sum_amount_currency < 0 when 2 then sum_amount_currency > 0 else false end
             as is_deduction
     from amount
@@ -155,22 +157,25 @@ deduction as (
                 vat_amount_currency - core.expected_vat(sum_amount_currency, rate, price_basis = 'gross')
             ) <= 0.01
         ) end as near_rates,
+        -- the bar keeps a word of two parts from being found across the text and the article
         case when is_deduction then regexp_matches(
-            nfc_normalize(concat_ws(' ', text, product_nr)),
+            nfc_normalize(concat_ws(' | ', text, product_nr)),
             '(?i)(^|[^\pL\pN])('
-            || replace(
-                array_to_string(
-                    coalesce(
+            || array_to_string(
+                [
+                    array_to_string(
+                        [regexp_escape(part) for part in regexp_split_to_array(nfc_normalize(trim(word)), '\s+')],
+                        '[\s\pZ]+'
+                    )
+                    for word in coalesce(
                         getvariable('tax_reduction_words'),
                         ['rot', 'rut', 'husarbete', 'husavdrag', 'skattereduktion', 'grön teknik']
-                    ),
-                    '|'
-                ),
-                ' ',
-                '[\s\pZ]+'
+                    )
+                ],
+                '|'
             )
             || ')($|[^\pL\pN])'
-        ) else false end as is_tax_reduction
+        ) and len(coalesce(getvariable('tax_reduction_words'), [''])) > 0 else false end as is_tax_reduction
     from matched
 ),
 

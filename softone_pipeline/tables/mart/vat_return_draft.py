@@ -31,7 +31,8 @@ VAT_RETURN_DRAFT = Table(
         Column(
             "coverage",
             "VARCHAR",
-            "'derived' when all of the month's invoices could be placed, 'partial' when some could not, "
+            "'derived' when all of the month's invoices could be placed, 'partial' when some could not (class unknown, "
+            "header_adjustment, or a rate of SOFTONE_VAT_RATES that the return has no box for), "
             "'not_derivable' when the box cannot be known from here.",
             nullable=False,
         ),

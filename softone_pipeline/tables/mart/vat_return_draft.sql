@@ -6,7 +6,10 @@ with month as (
 ),
 
 counted as (
-    select *
+    select
+        *,
+        -- what no box takes and no line explains: unknown, header_adjustment, and rates that the return has no box for
+        vat_class not in ('25', '12', '6', '0', 'none', 'tax_reduction', 'rounding') as is_unplaced
     from mart.vat_summary
     where status_class = 'counted' and billing_type_name in ('debit', 'credit')
 ),
@@ -20,9 +23,9 @@ box_amount as (
         sum(vat_amount) filter (where vat_class = '12') as box_11,
         sum(vat_amount) filter (where vat_class = '6') as box_12,
         sum(net_amount) filter (where vat_class = '0') as zero_base,
-        sum(net_amount) filter (where vat_class in ('unknown', 'header_adjustment')) as unclear_net,
-        sum(vat_amount) filter (where vat_class in ('unknown', 'header_adjustment')) as unclear_vat,
-        coalesce(bool_or(vat_class in ('unknown', 'header_adjustment')), false) as is_unclear
+        sum(net_amount) filter (where is_unplaced) as unclear_net,
+        sum(vat_amount) filter (where is_unplaced) as unclear_vat,
+        coalesce(bool_or(is_unplaced), false) as is_unclear
     from month
     left join counted using (company, period_month)
     group by company, period_month
@@ -60,7 +63,7 @@ select
     || case
         when is_unclear
             then ' Not in any box this month: net ' || coalesce(unclear_net, 0)::varchar || ' and VAT '
-                || coalesce(unclear_vat, 0)::varchar || ' whose rate is not known.'
+                || coalesce(unclear_vat, 0)::varchar || ' whose rate is not known or has no box.'
         else ''
     end as note
 from box
