@@ -8,13 +8,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from softone_pipeline.settings import ErpSettings, PipelineSettings
-
-CONTENDERS: dict[str, Callable[[list[dt.date]], None]] = {}
 
 
 def _days(first: str, count: str) -> list[dt.date]:
