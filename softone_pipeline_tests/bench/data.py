@@ -107,7 +107,18 @@ def render(folder: Path, *, days: int, per_day: int) -> DataSet:
     with data.offsets.open("wb") as file:
         offsets.tofile(file)
     ordinary = days * per_day - len(ADVERSARIAL)
-    expected = Expected(days, per_day, ordinary, ordinary * _ROWS, *sums, data.texts.stat().st_size)
+    total, total_currency, sum_amount, vat_amount = sums
+    expected = Expected(
+        days=days,
+        per_day=per_day,
+        invoices=ordinary,
+        rows=ordinary * _ROWS,
+        total=total,
+        total_currency=total_currency,
+        sum_amount=sum_amount,
+        vat_amount=vat_amount,
+        size_bytes=data.texts.stat().st_size,
+    )
     (folder / "expected.json").write_text(json.dumps(asdict(expected)))
     return data
 

@@ -1,0 +1,78 @@
+"""A tuned dlt: rest_api source, parquet files, decimal hints, two workers. Lands invoices and rows, no more."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+FILTER = "/Economy/Billing/CustomerInvoices/Filter"
+
+
+def load(days: list[dt.date], folder: Path) -> None:
+    """Load the days into `folder`/dlt.duckdb."""
+    os.environ.update(
+        {
+            "EXTRACT__WORKERS": "4",
+            "NORMALIZE__WORKERS": "2",
+            "LOAD__WORKERS": "2",
+            "DATA_WRITER__BUFFER_MAX_ITEMS": "50000",
+            "DATA_WRITER__FILE_MAX_ITEMS": "50000",
+            "NORMALIZE__LOADER_FILE_FORMAT": "parquet",
+            "RUNTIME__DLTHUB_TELEMETRY": "false",
+        }
+    )
+    import dlt  # type: ignore[import-not-found, unused-ignore]
+    from dlt.sources.rest_api import rest_api_resources  # type: ignore[import-not-found, unused-ignore]
+
+    @dlt.resource(selected=False)  # type: ignore[untyped-decorator, unused-ignore]
+    def asked_days() -> Any:
+        yield [{"day": day.isoformat()} for day in days]
+
+    money = {"data_type": "decimal", "precision": 38, "scale": 8}
+    amounts = ("total_amount", "total_amount_currency", "vat_amount", "vat_amount_currency")
+    row_amounts = ("sum_amount", "sum_amount_currency", "vat_amount", "vat_amount_currency")
+    prices = ("quantity", "unit_price", "unit_price_currency")
+    asked = "{resources.asked_days.day}"
+    invoices: dict[str, Any] = {
+        "name": "invoices",
+        "parallelized": True,
+        "columns": {name: money for name in amounts},
+        "nested_hints": {
+            "InvoiceRows": {
+                "columns": {
+                    **{name: money for name in (*row_amounts, *prices)},
+                    "accounts": {"data_type": "json"},
+                }
+            }
+        },
+        "endpoint": {
+            "path": FILTER.lstrip("/"),
+            "method": "POST",
+            "json": {"InvoiceDateFrom": asked, "InvoiceDateTo": asked, "PageNumber": 0, "PageNrOfRecords": 500},
+            "data_selector": "$",
+            "paginator": {
+                "type": "page_number",
+                "base_page": 0,
+                "page_param": None,
+                "page_body_path": "PageNumber",
+                "total_path": None,
+                "stop_after_empty_page": True,
+            },
+        },
+    }
+    config: Any = {"client": {"base_url": os.environ["SOFTONE_BASE_URL"]}, "resources": [asked_days(), invoices]}
+    pipeline = dlt.pipeline(
+        "bench",
+        pipelines_dir=str(folder / "dlt"),
+        destination=dlt.destinations.duckdb(str(folder / "dlt.duckdb")),
+        dataset_name="landed",
+    )
+    pipeline.run(rest_api_resources(config)).raise_on_failed_jobs()
+
+
+if __name__ == "__main__":
+    start = dt.date.fromisoformat(sys.argv[1])
+    load([start + dt.timedelta(days=n) for n in range(int(sys.argv[2]))], Path(sys.argv[3]))

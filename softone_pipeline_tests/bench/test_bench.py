@@ -1,0 +1,51 @@
+"""The benchmark in small: that what it measures really happens, and that its judge is awake. No timings."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from softone_pipeline_tests.bench.__main__ import serving
+from softone_pipeline_tests.bench.data import ADVERSARIAL, FIRST_DAY, DataSet, render
+from softone_pipeline_tests.bench.exactness import problems
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataSet:
+    return render(tmp_path / "data", days=2, per_day=len(ADVERSARIAL) + 8)
+
+
+@pytest.fixture
+def loaded(data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the library contender publishes of the invoices served."""
+    from softone_pipeline_tests.bench.contender import library
+
+    path = tmp_path / "softone.duckdb"
+    with serving(data) as address:
+        for name, value in {
+            "BASE_URL": address,
+            "TOKEN": "t",
+            "COMPANY_API_KEY": "a",
+            "CONNECT_API_KEY": "b",
+            "START_DATE": str(FIRST_DAY),
+            "DUCKDB_PATH": str(path),
+        }.items():
+            monkeypatch.setenv(f"SOFTONE_{name}", value)
+        library([FIRST_DAY, data.expected.last_day])
+    return path
+
+
+def test_every_amount_served_is_exact_or_quarantined_by_name(loaded: Path, data: DataSet) -> None:
+    assert problems(loaded, data.expected) == []
+
+
+def test_one_ore_and_one_lost_quarantine_are_noticed(loaded: Path, data: DataSet) -> None:
+    loaded.chmod(0o600)
+    with duckdb.connect(str(loaded)) as connection:
+        connection.execute("delete from raw.quarantine where field = 'TotalAmount'")
+    served = dataclasses.replace(data.expected, total=data.expected.total + 1)
+    refused = [value for field, _, value in ADVERSARIAL if field == "TotalAmount" and value is None]
+    assert len(problems(loaded, served)) == 1 + len(refused)
