@@ -14,6 +14,11 @@ from softone_pipeline.orchestration.assets import build_assets
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.resources import SoftOneResource, WarehouseResource
 from softone_pipeline.orchestration.schedules import REFRESH_CRON, REREAD_CRON, build_job, build_schedules, build_sensor
+from softone_pipeline.orchestration.verification import (
+    build_verification,
+    build_verification_job,
+    build_verification_schedule,
+)
 from softone_pipeline.settings import PREFIX, PipelineSettings
 
 
@@ -49,8 +54,12 @@ def build_definitions(
     }
     return dg.Definitions(
         assets=assets,
-        jobs=[build_job(assets, place)],
-        schedules=build_schedules(settings, place, refresh_cron=refresh_cron, reread_cron=reread_cron),
+        asset_checks=[build_verification(settings, place)],
+        jobs=[build_job(assets, place), build_verification_job(place)],
+        schedules=[
+            *build_schedules(settings, place, refresh_cron=refresh_cron, reread_cron=reread_cron),
+            build_verification_schedule(place),
+        ],
         sensors=[build_sensor(assets, place)],
         resources={place.name(role): resource for role, resource in resources.items()},
         executor=executor,

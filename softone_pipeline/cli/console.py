@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -12,6 +14,8 @@ from rich.table import Table as RichTable
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+
+_WIDEST = 200
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -25,7 +29,17 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         table.add_column(name, justify="right" if is_number else "left", no_wrap=is_number)
     for row in rows:
         table.add_row(*(swedish(value) for value in row))
-    out.print(table)
+    # Wider than the terminal rather than with amounts cut short.
+    out.print(table, width=max(out.width, _WIDEST), crop=False, no_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON: amounts as text with their decimals, days and moments in ISO form."""
+    out.file.write(json.dumps(value, ensure_ascii=False, indent=2, default=_plain) + "\n")
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, dt.date) else str(value)
 
 
 def swedish(value: object) -> str:

@@ -62,11 +62,11 @@ class Placement:
     def warehouse_key(self) -> str:
         return self.name("warehouse")
 
-    def softone(self, context: dg.AssetExecutionContext) -> SoftOneResource:
+    def softone(self, context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> SoftOneResource:
         """The ERP's resource of this run."""
         return cast("SoftOneResource", getattr(context.resources, self.softone_key))
 
-    def warehouse(self, context: dg.AssetExecutionContext) -> WarehouseResource:
+    def warehouse(self, context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> WarehouseResource:
         """The warehouse's resource of this run."""
         return cast("WarehouseResource", getattr(context.resources, self.warehouse_key))
 

@@ -13,6 +13,7 @@ import dagster as dg
 
 from softone_pipeline.orchestration.partitions import range_tags
 from softone_pipeline.orchestration.placement import Placement
+from softone_pipeline.orchestration.verification import verified
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 
 REFRESH_CRON = "30 5 * * *"
@@ -25,7 +26,8 @@ def build_job(assets: Sequence[dg.AssetsDefinition], place: Placement) -> dg.Unr
     """All of these assets and no other: there may be a project around them."""
     return dg.define_asset_job(
         place.name("refresh"),
-        selection=dg.AssetSelection.assets(*assets),
+        # Verifying reads the ERP a second time: that has a job of its own.
+        selection=dg.AssetSelection.assets(*assets) - dg.AssetSelection.checks(verified(place)),
         description="Fetch a range of days, then refresh every table and the published copy.",
         # Steps write one file, one at a time: a process for each would only cost its start.
         executor_def=dg.in_process_executor,

@@ -58,7 +58,7 @@ def test_what_there_is() -> None:
             "raw",
             ["duckdb", "json"],
             [],
-            ["not_null", "quarantine_is_empty", "unique"],
+            ["not_null", "quarantine_is_empty", "unique", "verified_against_erp"],
             True,
             {"softone_warehouse"},
         ),
@@ -139,13 +139,14 @@ def test_what_there_is() -> None:
         ),
     }
     repository = definitions.get_repository_def()
-    assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == {"refresh"}
+    assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == {"refresh", "verify"}
     assert {
         schedule.name: (schedule.cron_schedule, schedule.execution_timezone, schedule.job_name)
         for schedule in repository.schedule_defs
     } == {
         "refresh_recent_days": ("30 5 * * *", "Europe/Stockholm", "refresh"),
         "reread_older_days": ("0 2 * * 0", "Europe/Stockholm", "refresh"),
+        "verify_recent_days": ("30 7 * * 1", "Europe/Stockholm", "verify"),
     }
     assert {sensor.name: sensor.default_status for sensor in repository.sensor_defs} == {
         "keep_derived_tables_fresh": dg.DefaultSensorStatus.RUNNING

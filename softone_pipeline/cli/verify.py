@@ -1,0 +1,143 @@
+"""softone verify."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from typing import Any
+
+import click
+
+from softone_pipeline.cli.console import EXIT_FAILED, err, escaped, out, print_json, print_table
+from softone_pipeline.settings import ErpSettings, PipelineSettings
+
+_DATE = click.DateTime(formats=["%Y-%m-%d"])
+_MOST_DAYS_SHOWN = 62
+
+
+@click.command()
+@click.option("--from", "first", type=_DATE, required=True, metavar="YYYY-MM-DD", help="First day to verify.")
+@click.option("--to", "last", type=_DATE, required=True, metavar="YYYY-MM-DD", help="Last day to verify (inclusive).")
+@click.option(
+    "--page-size", type=click.IntRange(1, 100_000), help="Invoices per page; by default other than loading's."
+)
+@click.option("--json", "as_json", is_flag=True, help="The certificate as JSON.")
+def verify(first: dt.datetime, last: dt.datetime, page_size: int | None, as_json: bool) -> None:
+    """Read a range again from the ERP and certify, day by day, that the store has it all.
+
+    Other pages and other windows than loading uses; invoices and hashes are compared with the published copy, what
+    differs is asked for by id, and nothing is changed. Exit status 0 only when every day is whole.
+    """
+    from softone_pipeline.softone import SoftOneClient
+    from softone_pipeline.tables.proof import verify as proof
+    from softone_pipeline.warehouse import open_published
+
+    settings, erp = PipelineSettings.load(), ErpSettings.load()
+    first_day, last_day = first.date(), last.date()
+    if first_day > last_day:
+        raise click.UsageError(f"--from {first_day} is after --to {last_day}.")
+    with open_published(settings.duckdb_path):
+        pass  # says so at once when there is nothing to hold the ERP against
+    with SoftOneClient(proof.other_settings(erp, page_size)) as client:
+        days = proof.verify(
+            client,
+            lambda: open_published(settings.duckdb_path),
+            company=settings.company,
+            first_day=first_day,
+            last_day=last_day,
+        )
+    if as_json:
+        print_json(
+            {
+                "company": settings.company,
+                "is_whole": all(day.is_whole for day in days),
+                "days": [_json(d) for d in days],
+            }
+        )
+    else:
+        _print(settings.company, days)
+    if not all(day.is_whole for day in days):
+        sys.exit(EXIT_FAILED)
+
+
+def _print(company: str, days: list[Any]) -> None:
+    from decimal import Decimal
+
+    shown = days if len(days) <= _MOST_DAYS_SHOWN else [day for day in days if not day.is_whole]
+    print_table(
+        f"Certificate for {company}, {days[0].day} to {days[-1].day}: the store and the ERP",
+        (
+            "day",
+            "here",
+            "in the ERP",
+            "matched",
+            "changed",
+            "moved",
+            "not here",
+            "not there",
+            "quarantined",
+            "total here",
+            "total in the ERP",
+            "fetched",
+            "verified",
+            "whole",
+        ),
+        [
+            (
+                day.day,
+                day.here,
+                day.there,
+                day.matched,
+                day.count("changed"),
+                day.count("moved"),
+                day.count("not_here"),
+                day.count("not_there"),
+                day.count("quarantined"),
+                Decimal(day.total_here_oere).scaleb(-2),
+                "" if day.total_there_oere is None else Decimal(day.total_there_oere).scaleb(-2),
+                f"{day.fetched_at:%Y-%m-%d %H:%M}" if day.fetched_at else "never",
+                f"{day.verified_at:%Y-%m-%d %H:%M}" if day.verified_at else "not",
+                "yes" if day.is_whole else "NO",
+            )
+            for day in shown
+        ],
+    )
+    for day in days:
+        if day.failed:
+            err.print(f"[bold red]{day.day} could not be verified:[/] {escaped(day.failed)}", soft_wrap=True)
+        for finding in day.findings:
+            which = (
+                f"invoice {finding.invoice_id}" if finding.invoice_id is not None else "an invoice without readable id"
+            )
+            err.print(
+                f"[bold yellow]{finding.day} {finding.kind}:[/] {which}: {escaped(finding.says)}.", soft_wrap=True
+            )
+    whole = sum(day.is_whole for day in days)
+    matched = sum(day.matched for day in days)
+    out.print(
+        f"{whole} of {len(days)} days are whole: {matched} invoices are the same, byte for byte, here and in the ERP."
+    )
+
+
+def _json(day: Any) -> dict[str, Any]:
+    return {
+        "day": day.day,
+        "is_whole": day.is_whole,
+        **{
+            name: getattr(day, name)
+            for name in (
+                "fetched_at",
+                "verified_at",
+                "here",
+                "there",
+                "matched",
+                "total_here_oere",
+                "total_there_oere",
+                "digest_here",
+                "digest_there",
+                "failed",
+            )
+        },
+        **{kind: day.count(kind) for kind in ("changed", "moved", "not_here", "not_there", "quarantined")},
+        "findings": [{"kind": f.kind, "invoice_id": f.invoice_id, "says": f.says} for f in day.findings],
+    }

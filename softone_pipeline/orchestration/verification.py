@@ -1,0 +1,102 @@
+"""The check that raw/customer_invoices is whole, by asking the ERP again; in a job of its own, weekly if turned on.
+
+It is no part of `refresh`: it reads the ERP a second time. What is compared lives in tables/proof/verify.py.
+(Dagster reads the annotation of `context` as it stands, so no `from __future__ import annotations` here.)
+"""
+
+import datetime as dt
+
+import dagster as dg
+from pydantic import Field
+
+from softone_pipeline.orchestration.placement import Placement
+from softone_pipeline.settings import STOCKHOLM, PipelineSettings, stockholm_today
+from softone_pipeline.softone import SoftOneClient
+from softone_pipeline.tables.proof.verify import DayCertificate, other_settings, verify
+from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
+
+_DAYS_BACK = 14
+_SHOWN = 20
+
+
+class VerifyConfig(dg.Config):
+    """Which days to verify; without any, the last fourteen before today."""
+
+    first_day: str | None = Field(default=None, description="YYYY-MM-DD.")
+    last_day: str | None = Field(default=None, description="YYYY-MM-DD, inclusive.")
+
+
+def verified(place: Placement) -> dg.AssetCheckKey:
+    return dg.AssetCheckKey(place.key(CUSTOMER_INVOICES), "verified_against_erp")
+
+
+def build_verification(settings: PipelineSettings, place: Placement) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=place.key(CUSTOMER_INVOICES),
+        name=verified(place).name,
+        required_resource_keys={place.softone_key, place.warehouse_key},
+        description=(
+            "The days read again from the ERP, in other pages and windows, hold the same invoices byte for byte. A "
+            "warning: a change in the ERP since the last load cannot be told from a loss by one look. Load again first."
+        ),
+    )
+    def verified_against_erp(context: dg.AssetCheckExecutionContext, config: VerifyConfig) -> dg.AssetCheckResult:
+        softone, warehouse = place.softone(context), place.warehouse(context)
+        yesterday = stockholm_today() - dt.timedelta(days=1)
+        last = dt.date.fromisoformat(config.last_day) if config.last_day else yesterday
+        recent = max(settings.start_date, last - dt.timedelta(days=_DAYS_BACK - 1))
+        first = dt.date.fromisoformat(config.first_day) if config.first_day else recent
+        with SoftOneClient(other_settings(softone.settings())) as client:
+            days = verify(client, warehouse.get_connection, company=settings.company, first_day=first, last_day=last)
+        return _result(days)
+
+    return verified_against_erp
+
+
+def build_verification_job(place: Placement) -> "dg.UnresolvedAssetJobDefinition":
+    return dg.define_asset_job(
+        place.name("verify"),
+        selection=dg.AssetSelection.checks(verified(place)),
+        executor_def=dg.in_process_executor,
+        description="Read recent days (or those in the config) again from the ERP and certify that raw has them whole.",
+    )
+
+
+def build_verification_schedule(place: Placement) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=place.name("verify_recent_days"),
+        job_name=place.name("verify"),
+        cron_schedule="30 7 * * 1",
+        execution_timezone=STOCKHOLM.key,
+        description="Monday mornings, after the refresh: the last fourteen days, read again and compared.",
+    )
+
+
+def _result(days: list[DayCertificate]) -> dg.AssetCheckResult:
+    whole = sum(day.is_whole for day in days)
+    sentences = [f"{day.day}: {day.failed}" for day in days if day.failed] + [
+        f"{finding.day} {finding.kind}: invoice {finding.invoice_id}: {finding.says}"
+        for day in days
+        for finding in day.findings
+    ]
+    table = [
+        "| day | here | ERP | matched | total here, öre | total ERP, öre | whole |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| {day.day} | {day.here} | {day.there} | {day.matched} | {day.total_here_oere} "
+            f"| {day.total_there_oere} | {'yes' if day.is_whole else 'no'} |"
+            for day in days
+        ),
+    ]
+    return dg.AssetCheckResult(
+        passed=whole == len(days),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{whole} of {len(days)} days are whole. " + "; ".join(sentences[:_SHOWN]),
+        metadata={
+            "certificate": dg.MetadataValue.md("\n".join(table)),
+            "days": len(days),
+            "days_whole": whole,
+            "invoices_matched": sum(day.matched for day in days),
+            "differences": len(sentences),
+        },
+    )

@@ -1,0 +1,243 @@
+"""softone verify, explain and reconcile on one loaded database: what they prove, and what they say when it does not hold."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
+from softone_pipeline_tests.cli.conftest import FIRST_DAY, LAST_DAY, Shell
+
+RANGE = ("--from", str(FIRST_DAY), "--to", str(LAST_DAY))
+
+
+@dataclass
+class Loaded:
+    """A sandbox and a folder that was loaded from it. `copy` gives a test a folder of its own to break."""
+
+    company: Company
+    sandbox: Sandbox
+    shell: Shell
+
+    def copy(self, folder: Path, *statements: str, **variables: str) -> Shell:
+        target = folder / "data" / "softone.duckdb"
+        target.parent.mkdir()
+        shutil.copy(self.shell.folder / "data" / "softone.duckdb", target)
+        target.chmod(0o600)
+        with duckdb.connect(str(target)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        return Shell(folder, self.shell.variables | variables)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    company = Company(first_day=FIRST_DAY, last_day=LAST_DAY, invoices_per_day=12)
+    with Sandbox(company) as sandbox:
+        quick = {"SOFTONE_RETRY_WAIT_SECONDS": "0.01", "SOFTONE_START_DATE": "2026-01-01"}
+        shell = Shell(tmp_path_factory.mktemp("loaded"), DEFAULT.environment(sandbox.base_url) | quick)
+        done = shell.run("backfill", *RANGE)
+        assert done.returncode == 0, done.stderr
+        yield Loaded(company, sandbox, shell)
+
+
+def _json(shell: Shell, *arguments: str, status: int = 0) -> dict[str, Any]:
+    done = shell.run(*arguments, "--json")
+    assert done.returncode == status, done.stderr + done.stdout
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("faults", [(), ("page-cap:5",), ("page-base-1", "page-cap:7"), ("page-0-as-1", "page-cap:7")])
+def test_every_day_is_certified_however_the_server_pages(loaded: Loaded, faults: tuple[str, ...]) -> None:
+    file = loaded.shell.folder / "data" / "softone.duckdb"
+    before = file.read_bytes()
+    with Sandbox(loaded.company, faults=faults) as sandbox:
+        shell = Shell(loaded.shell.folder, loaded.shell.variables | {"SOFTONE_BASE_URL": sandbox.base_url})
+        found = _json(shell, "verify", *RANGE)
+    invoices = [invoice for invoice in loaded.company.invoices() if invoice["InvoiceDate"]]
+    assert found["is_whole"]
+    assert sum(day["matched"] for day in found["days"]) == len(invoices)
+    total = sum(int(Decimal(str(invoice["TotalAmount"])) * 100) for invoice in invoices)
+    assert {sum(day[side] for day in found["days"]) for side in ("total_here_oere", "total_there_oere")} == {total}
+    assert all(day["digest_here"] == day["digest_there"] for day in found["days"])
+    assert file.read_bytes() == before
+
+
+def test_what_was_deleted_or_altered_here_is_found_by_name(loaded: Loaded, tmp_path: Path) -> None:
+    lost, altered = (invoice["InvoiceId"] for invoice in loaded.company.invoices()[5:7])
+    shell = loaded.copy(
+        tmp_path,
+        f"delete from raw.customer_invoices where invoice_id = {lost}",
+        f"update raw.customer_invoices set payload_hash = 'altered' where invoice_id = {altered}",
+    )
+    found = _json(shell, "verify", *RANGE, status=1)
+    findings = {f["invoice_id"]: (f["kind"], f["says"]) for day in found["days"] for f in day["findings"]}
+    assert findings.keys() == {lost, altered}
+    assert findings[lost][0] == "not_here"
+    assert findings[altered][0] == "changed"
+    assert "altered here" in findings[altered][1]
+    said = shell.run("verify", *RANGE)
+    assert f"not_here: invoice {lost}" in said.stderr
+
+
+def test_what_happened_in_the_erp_since_is_told_apart_by_asking_for_it_by_id(loaded: Loaded) -> None:
+    company = Company(first_day=FIRST_DAY, last_day=LAST_DAY, invoices_per_day=12)
+    gone, moved, changed = company.invoices()[10:13]
+    company.remove(gone["InvoiceId"])
+    company.put(moved | {"InvoiceDate": f"{LAST_DAY}T00:00:00"})
+    company.put(changed | {"CustomerName": "Ett annat namn"})
+    with Sandbox(company) as sandbox:
+        shell = Shell(loaded.shell.folder, loaded.shell.variables | {"SOFTONE_BASE_URL": sandbox.base_url})
+        found = _json(shell, "verify", *RANGE, status=1)
+    kinds = {(f["invoice_id"], f["kind"]) for day in found["days"] for f in day["findings"]}
+    assert kinds == {
+        (gone["InvoiceId"], "not_there"), (moved["InvoiceId"], "moved"), (changed["InvoiceId"], "changed"),
+    }  # fmt: skip
+
+
+def test_a_day_that_cannot_be_read_is_not_certified(loaded: Loaded) -> None:
+    with Sandbox(loaded.company, faults=["null:rate=1"], faults_in_a_row=None) as sandbox:
+        changed = {"SOFTONE_BASE_URL": sandbox.base_url, "SOFTONE_MAX_ATTEMPTS": "2"}
+        done = Shell(loaded.shell.folder, loaded.shell.variables | changed).run("verify", *RANGE)
+    assert done.returncode == 1
+    assert "0 of 14 days are whole" in done.stdout
+    assert "could not be verified" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("verify", *RANGE),
+        ("explain", "vat", "2026-02", "25"),
+        ("explain", "balance", "1"),
+        ("explain", "invoice", "1"),
+    ],
+)
+def test_without_a_database_the_next_step_is_said(loaded: Loaded, tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = Shell(tmp_path, loaded.shell.variables).run(*command)
+    assert done.returncode == 1
+    assert "softone backfill --from" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_range_that_ends_before_it_begins_is_refused(loaded: Loaded) -> None:
+    done = loaded.shell.run("verify", "--from", str(LAST_DAY), "--to", str(FIRST_DAY - dt.timedelta(days=1)))
+    assert done.returncode == 2
+
+
+def test_every_vat_cell_and_every_balance_is_explained_to_the_oere(loaded: Loaded) -> None:
+    for month in ("2026-02", "2026-03"):
+        found = _json(loaded.shell, "explain", "vat", month)
+        assert found["holds"]
+        said = loaded.shell.query(
+            "select sum(net_amount)::varchar, sum(vat_amount)::varchar from mart.vat_summary "
+            f"where status_class = 'counted' and period_month = '{month}-01'"
+        )
+        assert said == [(found["facts"]["payload_net"], found["facts"]["payload_vat"])]
+    (customer,) = loaded.shell.query(
+        "select customer_nr from mart.customer_balance order by invoice_count desc limit 1"
+    )
+    found = _json(loaded.shell, "explain", "balance", *customer)
+    assert found["holds"]
+    assert sum(Decimal(i["total_amount"]) for i in found["invoices"]) == sum(
+        Decimal(part["net_invoiced"]) for part in found["parts"]
+    )
+
+
+def test_a_large_cell_lists_the_largest_and_sums_the_rest_and_says_how_to_go_on(loaded: Loaded) -> None:
+    done = loaded.shell.run("explain", "vat", "2026-02", "25", "--largest", "3")
+    assert done.returncode == 0, done.stderr
+    assert " others" in done.stdout
+    next_step = done.stdout.split("Go on with: softone ")[1].splitlines()[0].split()
+    invoice = loaded.shell.run(*next_step)
+    assert invoice.returncode == 0, invoice.stderr
+    assert '"TotalAmount": ' in invoice.stdout
+    assert "Residual 0,00" in invoice.stdout
+    everything = loaded.shell.run("explain", "vat", "2026-02", "25", "--all").stdout
+    assert " others" not in everything
+    assert len(everything.splitlines()) > len(done.stdout.splitlines()) + 50
+
+
+def test_the_documents_own_invoice_is_explained_down_to_its_payload(loaded: Loaded) -> None:
+    found = _json(loaded.shell, "explain", "invoice", "99233")
+    lines = {part["vat_class"]: (part["net_amount"], part["vat_amount"]) for part in found["parts"]}
+    assert lines == {"25": ("502.06", "125.52"), "rounding": ("0.42", "0.00")}
+    assert found["facts"]["payload"] == loaded.company.payload(loaded.company.example_invoice(), accounts=True)
+    assert found["holds"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "update mart.vat_summary set vat_amount = vat_amount + 0.01 where vat_class = '25' and status_class = 'counted'",
+        "update core.invoice_rows set net_amount = net_amount - 1 where invoice_id = 12677557 and row_nr = 1",
+        "delete from mart.vat_summary where vat_class = '25'",
+    ],
+)
+def test_a_vat_figure_that_was_changed_by_hand_is_not_explained(loaded: Loaded, tmp_path: Path, broken: str) -> None:
+    done = loaded.copy(tmp_path, broken).run("explain", "vat", "2026-02", "25")
+    assert done.returncode == 1
+    assert "NOT EXPLAINED" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "update core.invoices set total_amount = total_amount + 1 where invoice_id = 12677557",
+        "update core.invoices set rounding_amount = 0 where invoice_id = 12677557; "
+        "update core.invoice_rows set vat_amount = vat_amount + 0.42 where invoice_id = 12677557 and row_nr = 2",
+        "delete from core.invoice_rows where invoice_id = 12677557 and row_nr = 3",
+        "update raw.customer_invoices set payload = replace(payload::varchar, '628.00', '629.00') where invoice_id = 12677557",
+    ],
+)
+def test_an_invoice_that_was_changed_by_hand_is_not_explained(loaded: Loaded, tmp_path: Path, broken: str) -> None:
+    done = loaded.copy(tmp_path, broken).run("explain", "invoice", "12677557")
+    assert done.returncode == 1
+    assert "NOT EXPLAINED" in done.stderr
+
+
+def test_a_balance_that_was_changed_by_hand_is_not_explained(loaded: Loaded, tmp_path: Path) -> None:
+    shell = loaded.copy(
+        tmp_path, "update mart.customer_balance set net_invoiced = net_invoiced + 1 where customer_nr = '11357'"
+    )
+    done = shell.run("explain", "balance", "11357")
+    assert done.returncode == 1
+    assert "net_invoiced: 1,00" in done.stderr
+
+
+def test_a_number_that_several_invoices_have_is_asked_back_with_their_ids(loaded: Loaded, tmp_path: Path) -> None:
+    twins = [invoice["InvoiceId"] for invoice in loaded.company.invoices()[:2]]
+    shell = loaded.copy(
+        tmp_path, f"update core.invoices set invoice_nr = '777' where invoice_id in ({twins[0]}, {twins[1]})"
+    )
+    done = shell.run("explain", "invoice", "777")
+    assert done.returncode == 2
+    assert all(str(twin) in done.stderr for twin in twins)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("invoice", "no-such"), 2, "No invoice"),
+        (("balance", "no-such"), 2, "Numbers like it"),
+        (("vat", "2026-02", "24"), 2, "no VAT class"),
+        (("vat", "february"), 2, "no month"),
+        (("vat", "2026-01"), 1, "softone backfill --from 2026-01-01 --to 2026-01-31"),
+    ],
+)
+def test_what_cannot_be_explained_is_said_with_what_to_do(
+    loaded: Loaded, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    done = loaded.shell.run("explain", *arguments)
+    assert done.returncode == status
+    assert said in done.stderr

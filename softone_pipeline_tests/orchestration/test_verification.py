@@ -1,0 +1,44 @@
+"""The check that asks the ERP again: in a job of its own, naming what differs, leaving everything as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from softone_pipeline.definitions import build_definitions
+from softone_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, Plant
+
+
+def _verify(plant: Plant) -> dg.AssetCheckEvaluation:
+    days = {"first_day": str(FIRST_DAY), "last_day": str(LAST_DAY)}
+    config: dict[str, Any] = {"ops": {"raw__customer_invoices_verified_against_erp": {"config": days}}}
+    run = build_definitions().resolve_job_def("verify").execute_in_process(instance=plant.instance, run_config=config)
+    (evaluation,) = run.get_asset_check_evaluations()
+    assert evaluation.check_name == "verified_against_erp"
+    return evaluation
+
+
+def test_loading_does_not_read_the_erp_twice_and_verifying_does_so_without_writing(plant: Plant) -> None:
+    assert plant.load().succeeded
+    key = dg.AssetCheckKey(dg.AssetKey(["raw", "customer_invoices"]), "verified_against_erp")
+    assert not plant.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    before = plant.pipelines_own("from raw.customer_invoices order by all")
+    evaluation = _verify(plant)
+    assert evaluation.passed, evaluation.description
+    assert evaluation.metadata["days_whole"].value == 8
+    assert evaluation.metadata["invoices_matched"].value == len(before)
+    assert plant.pipelines_own("from raw.customer_invoices order by all") == before
+
+
+def test_an_invoice_that_is_lost_from_the_store_is_named(plant: Plant) -> None:
+    assert plant.load().succeeded
+    lost = plant.company.invoices()[3]["InvoiceId"]
+    with duckdb.connect(str(plant.settings.warehouse_path)) as connection:
+        connection.execute("delete from raw.customer_invoices where invoice_id = ?", [lost])
+    evaluation = _verify(plant)
+    assert not evaluation.passed
+    assert evaluation.severity is dg.AssetCheckSeverity.WARN
+    assert f"not_here: invoice {lost}" in str(evaluation.description)
+    assert evaluation.metadata["differences"].value == 1
