@@ -10,7 +10,7 @@ import datetime as dt
 import ipaddress
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -154,6 +154,40 @@ class PipelineSettings(_Settings):
         default=("rot", "rut", "husarbete", "husavdrag", "skattereduktion", "grön teknik"),
         description="Words, comma-separated, that mark a deduction without VAT as a tax reduction.",
     )
+
+    pseudonymise: Literal["none", "persons", "all"] = Field(
+        default="none",
+        description="Whose names, organisation numbers and free text are replaced by pseudonyms before they are stored.",
+    )
+    hash_key: SecretStr | None = Field(
+        default=None,
+        validate_default=True,
+        min_length=16,
+        description="The key of the pseudonyms: at least 16 characters, drawn at random, never changed.",
+    )
+    duckdb_mode: str = Field(
+        default="0600", description="Who may read and write the pipeline's own file, in octal digits."
+    )
+    published_mode: str = Field(default="0440", description="Who may read the published database, in octal digits.")
+
+    @field_validator("hash_key")
+    @classmethod
+    def _pseudonyms_have_a_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("pseudonymise") in {"persons", "all"}:
+            raise ValueError("is missing: SOFTONE_PSEUDONYMISE needs it")
+        return value
+
+    @field_validator("duckdb_mode", "published_mode")
+    @classmethod
+    def _mode_is_safe(cls, value: str, info: ValidationInfo) -> str:
+        try:
+            mode = int(value, 8)
+        except ValueError:
+            raise ValueError("should be octal digits like 0640") from None
+        owner = 0o600 if info.field_name == "duckdb_mode" else 0o400
+        if mode & owner != owner or mode & ~0o666 or mode & 0o002:
+            raise ValueError(f"should let the owner in ({owner:04o}), execute nothing and not let everybody write")
+        return value
 
     @field_validator("vat_rates", "tax_reduction_words", mode="before")
     @classmethod

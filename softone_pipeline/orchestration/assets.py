@@ -33,6 +33,7 @@ from softone_pipeline.tables.raw.landing import DayLanded
 from softone_pipeline.tables.raw.loading import load_days
 from softone_pipeline.tables.raw.payment_status import PAYMENT_STATUS
 from softone_pipeline.tables.raw.payments import PaymentsLoaded, last_complete_search, load_payments
+from softone_pipeline.tables.raw.pseudonymising import Privacy
 from softone_pipeline.warehouse import Table, publish
 
 # A DuckDB file has one writer at a time: everything that writes it shares a pool of one (dagster.yaml).
@@ -95,6 +96,7 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
                     company=settings.company,
                     run_id=context.run.run_id,
                     days=[day for day in asked if day not in standing],
+                    privacy=Privacy.of(settings),
                 ):
                     landed |= {day.day: day for day in batch.days}
                     failed += batch.failed
@@ -261,7 +263,7 @@ def _published(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinit
     )
     def database(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         with place.warehouse(context).get_connection() as connection:
-            published = publish(connection, settings.duckdb_path)
+            published = publish(connection, settings.duckdb_path, mode=int(settings.published_mode, 8))
         return dg.MaterializeResult(
             metadata={
                 "path": dg.MetadataValue.path(str(published.path.resolve())),

@@ -86,10 +86,15 @@ class WarehouseResource(DuckDBResource):
     """
 
     published_database: str = Field(description="Path of the copy that analysts open.")
+    mode: int = Field(default=0o600, description="Who may read and write the pipeline's own file.")
 
     @classmethod
     def from_settings(cls, settings: PipelineSettings) -> WarehouseResource:
-        return cls(database=str(settings.warehouse_path), published_database=str(settings.duckdb_path))
+        return cls(
+            database=str(settings.warehouse_path),
+            published_database=str(settings.duckdb_path),
+            mode=int(settings.duckdb_mode, 8),
+        )
 
     @classmethod
     def _is_dagster_maintained(cls) -> bool:
@@ -97,7 +102,7 @@ class WarehouseResource(DuckDBResource):
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(Path(self.database), TABLES, macros=MACROS, config=self.connection_config)
+        return Warehouse(Path(self.database), TABLES, macros=MACROS, config=self.connection_config, mode=self.mode)
 
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -8,12 +8,14 @@ auth.py        keys, token, login
 transport.py   what every HTTP request passes through: pace, meter, proxy; quiet logs
 answers.py     what an HTTP answer means
 pages.py       a body into its invoices' exact texts
+pseudonyms.py  the person out of a payload
 models.py      the exact reading of one odd invoice; Search's rows
 dates.py, jsontext.py, redaction.py, threads.py    tools: days, JSON by position, secrets out of texts, order
 """
 
 from softone_pipeline.softone.client import SoftOneClient
 from softone_pipeline.softone.models import InvoiceUnreadable, SearchInvoice, normalise_invoice
+from softone_pipeline.softone.pseudonyms import Mode, Pseudonymiser, customer_nr_of, identity_of, is_pseudonym
 from softone_pipeline.softone.received import (
     ConnectionReport,
     InvoiceAnswer,
@@ -26,10 +28,15 @@ __all__ = [
     "ConnectionReport",
     "InvoiceAnswer",
     "InvoiceUnreadable",
+    "Mode",
+    "Pseudonymiser",
     "ReceivedInvoice",
     "SearchInvoice",
     "SoftOneClient",
     "Traffic",
     "Window",
+    "customer_nr_of",
+    "identity_of",
+    "is_pseudonym",
     "normalise_invoice",
 ]

@@ -4,7 +4,8 @@ and how files made from it are handed over.
 Knows neither the ERP nor Dagster, nor which tables there are.
 """
 
-from softone_pipeline.warehouse.connection import STORAGE_VERSION, Warehouse
+from softone_pipeline.warehouse.connection import SCHEMA_VERSION, Warehouse
+from softone_pipeline.warehouse.copying import STORAGE_VERSION, copy_database, remove_database, wal
 from softone_pipeline.warehouse.handover import PRIVATE, Handover, hand_over, handed_over, registry_of
 from softone_pipeline.warehouse.publish import PUBLISHED_MODE, Published, open_published, publish
 from softone_pipeline.warehouse.table import Column, Table
@@ -12,15 +13,19 @@ from softone_pipeline.warehouse.table import Column, Table
 __all__ = [
     "PRIVATE",
     "PUBLISHED_MODE",
+    "SCHEMA_VERSION",
     "STORAGE_VERSION",
     "Column",
     "Handover",
     "Published",
     "Table",
     "Warehouse",
+    "copy_database",
     "hand_over",
     "handed_over",
     "open_published",
     "publish",
     "registry_of",
+    "remove_database",
+    "wal",
 ]

@@ -5,6 +5,7 @@ Which tables there are is told by the caller. Nothing about the ERP or Dagster i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -19,23 +20,37 @@ import duckdb
 import tenacity
 
 from softone_pipeline.errors import WarehouseAccessError, WarehouseLockedError, WarehouseVersionError
+from softone_pipeline.warehouse.copying import STORAGE_VERSION, copy_database, created_with, remove_database, wal
 from softone_pipeline.warehouse.table import Table
 
 log = logging.getLogger(__name__)
 
-# Analysts' tools are built on DuckDB 1.5 and cannot open a file in the default format of 2.0.
-STORAGE_VERSION = "v1.5.0"
+# Counts up when a raw table's shape changes; `_MIGRATIONS[n]` brings raw from version n to n + 1. Facts cannot be
+# fetched again, so they are migrated step by step; derived tables are made anew from them and need no step.
+SCHEMA_VERSION = 2
+_MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: (
+        # Until then nothing was pseudonymised: what stands is as it was received.
+        """
+        create table raw.privacy (company varchar, mode varchar, key_check varchar, applied_at timestamptz)
+        """,
+        """
+        insert into raw.privacy
+        select company, 'none', null, now()
+        from (select company from raw.customer_invoices union select company from raw.quarantine)
+        """,
+    ),
+}
 
-# Counts up when a table's shape changes; `_MIGRATIONS[n]` brings a file from version n to n + 1.
-SCHEMA_VERSION = 1
-_MIGRATIONS: dict[int, tuple[str, ...]] = {}
+_FACTS = "raw"
+_OWNER_ONLY = 0o600
 
 
 class Warehouse:
     """The pipeline's own database file. One process at a time may hold it, so hold it briefly.
 
     `tables` and `macros` (SQL statements) are created when missing; `config` is DuckDB's own configuration.
-    `lock_timeout_seconds` is how long to wait for another process to let go of the file.
+    `lock_timeout_seconds` is how long to wait for another process to let go of the file, `mode` who may read it.
     """
 
     def __init__(
@@ -46,8 +61,10 @@ class Warehouse:
         macros: Iterable[str] = (),
         config: Mapping[str, Any] | None = None,
         lock_timeout_seconds: float = 900,
+        mode: int = _OWNER_ONLY,
     ) -> None:
         self.path = path
+        self.mode = mode
         self.tables = tuple(tables)
         self.macros = tuple(macros)
         self.config = {**(config or {}), "storage_compatibility_version": STORAGE_VERSION}
@@ -59,12 +76,22 @@ class Warehouse:
 
         Raises WarehouseLockedError, WarehouseVersionError or WarehouseAccessError.
         """
-        connection = self._open()
-        try:
+        with self.connect_as_it_is() as connection:
             self._prepare(connection)
             yield connection
-        finally:
-            connection.close()
+
+    @contextmanager
+    def connect_as_it_is(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Like `connect`, but nothing is created or migrated."""
+        with created_with(self.mode):
+            connection = self._open()
+            try:
+                # Also where a file was made by hand, or under another setting.
+                with contextlib.suppress(PermissionError):
+                    os.chmod(self.path, self.mode)
+                yield connection
+            finally:
+                connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -72,7 +99,35 @@ class Warehouse:
         with self.connect() as connection, _transaction(connection):
             yield connection
 
+    def rewrite(self) -> None:
+        """Put a fresh copy of the file in its place: what was deleted leaves no bytes behind.
+
+        The file is held all the while, so nobody writes to the old one meanwhile.
+        """
+        temporary = self.path.with_name(f".{self.path.name}.rewritten")
+        remove_database(temporary)
+        with self.connect_as_it_is() as connection:
+            connection.execute("checkpoint")
+            copy_database(connection, temporary, mode=self.mode)
+            wal(self.path).unlink(missing_ok=True)
+            os.replace(temporary, self.path)
+
     def _open(self) -> duckdb.DuckDBPyConnection:
+        """Opens the file that lies at the path: one that was replaced while we waited for its lock is let go of."""
+        while True:
+            before = self._inode()
+            connection = self._open_once()
+            if before in (None, self._inode()):
+                return connection
+            connection.close()
+
+    def _inode(self) -> int | None:
+        try:
+            return self.path.stat().st_ino
+        except FileNotFoundError:
+            return None
+
+    def _open_once(self) -> duckdb.DuckDBPyConnection:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -123,23 +178,59 @@ class Warehouse:
                 )
             with _transaction(connection):
                 self._create_all(connection)
-            os.chmod(self.path, 0o600)
             return
         row = connection.execute("select version, declarations from raw.warehouse_version").fetchone()
         version, declarations = row or (None, None)
         if version == SCHEMA_VERSION and declarations == self._declarations:
             return
-        if version is None or version > SCHEMA_VERSION:
+        if version is None or not min(_MIGRATIONS) <= version <= SCHEMA_VERSION:
             raise WarehouseVersionError(
-                f"{self.path} has schema version {version}, this package knows {SCHEMA_VERSION}: "
-                "it was made by a newer softone-pipeline. Upgrade the package; the file is left alone.",
+                f"{self.path} has schema version {version}, this package knows {min(_MIGRATIONS)} to "
+                f"{SCHEMA_VERSION}: it was made by a newer softone-pipeline, or by none. Upgrade the package; the "
+                "file is left alone.",
                 path=str(self.path),
             )
+        if version < SCHEMA_VERSION:
+            self._keep_a_copy(connection, version)
         with _transaction(connection):
             for step in range(version, SCHEMA_VERSION):
                 for statement in _MIGRATIONS[step]:
                     connection.execute(statement)
+            self._drop_derived_tables_of_another_shape(connection)
             self._create_all(connection)
+            self._refuse_facts_of_another_shape(connection)
+
+    def _keep_a_copy(self, connection: duckdb.DuckDBPyConnection, version: int) -> None:
+        """The file as it was, beside it: the way back to the earlier package, made before anything is touched."""
+        kept = self.path.with_name(f"{self.path.stem}.version{version}{self.path.suffix}")
+        if not kept.exists():
+            temporary = kept.with_name(f".{kept.name}.new")
+            remove_database(temporary)
+            copy_database(connection, temporary, mode=self.mode)
+            os.replace(temporary, kept)
+        log.warning(
+            "%s is brought from schema version %d to %d. As it was it is kept as %s; delete that when you like.",
+            self.path,
+            version,
+            SCHEMA_VERSION,
+            kept.name,
+        )
+
+    def _drop_derived_tables_of_another_shape(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """They are created anew and filled from raw. Then all of them are, for one is derived from another."""
+        derived = [table for table in self.tables if table.schema != _FACTS]
+        if any(_shape(connection, table) not in (None, table.shape) for table in derived):
+            for table in derived:
+                connection.execute(f"drop table if exists {table.qualified_name}")
+
+    def _refuse_facts_of_another_shape(self, connection: duckdb.DuckDBPyConnection) -> None:
+        for table in self.tables:
+            if table.schema == _FACTS and _shape(connection, table) != table.shape:
+                raise WarehouseVersionError(
+                    f"{self.path}: {table.qualified_name} has other columns than this package declares, and no step "
+                    "leads from the one to the other. The file is left alone.",
+                    path=str(self.path),
+                )
 
     def _create_all(self, connection: duckdb.DuckDBPyConnection) -> None:
         for schema in ("raw", *(table.schema for table in self.tables)):
@@ -167,6 +258,19 @@ class Warehouse:
     @cached_property
     def _declarations(self) -> str:
         return hashlib.sha256("\x1e".join(self._create_statements()).encode()).hexdigest()
+
+
+def _shape(connection: duckdb.DuckDBPyConnection, table: Table) -> tuple[tuple[str, str], ...] | None:
+    """Names and types of a table's columns; None where there is no such table."""
+    rows = connection.execute(
+        """
+        select column_name, data_type from duckdb_columns()
+        where schema_name = ? and table_name = ? and database_name = current_database()
+        order by column_index
+        """,
+        [table.schema, table.name],
+    ).fetchall()
+    return tuple(rows) or None
 
 
 @contextmanager

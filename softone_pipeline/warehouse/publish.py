@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from softone_pipeline.errors import WarehouseAccessError
-from softone_pipeline.warehouse.connection import STORAGE_VERSION
+from softone_pipeline.warehouse.copying import copy_database, remove_database, wal
 
 # Readable by the owner and the group, written by nobody: it is replaced whole, never changed.
 PUBLISHED_MODE = 0o440
@@ -32,7 +32,7 @@ class Published:
     seconds: float
 
 
-def publish(connection: duckdb.DuckDBPyConnection, path: Path) -> Published:
+def publish(connection: duckdb.DuckDBPyConnection, path: Path, *, mode: int = PUBLISHED_MODE) -> Published:
     """Copy the connected database to `path`, replacing what was there in one atomic step.
 
     Whoever has the old copy open keeps reading it. Raises WarehouseAccessError; the old copy then stands.
@@ -43,16 +43,15 @@ def publish(connection: duckdb.DuckDBPyConnection, path: Path) -> Published:
     temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove(temporary)
-        _copy(connection, temporary)
-        os.chmod(temporary, PUBLISHED_MODE)
+        remove_database(temporary)
+        copy_database(connection, temporary, mode=mode)
         size = temporary.stat().st_size
         # Left by somebody who opened the old copy for writing and was killed: it would stop the new one from opening.
-        _wal(path).unlink(missing_ok=True)
+        wal(path).unlink(missing_ok=True)
         os.replace(temporary, path)
     except (OSError, duckdb.Error) as error:
         with contextlib.suppress(OSError):
-            _remove(temporary)
+            remove_database(temporary)
         raise WarehouseAccessError(
             f"The copy for analysts could not be published to {path}: {error}. The earlier copy still stands.",
             path=str(path),
@@ -76,23 +75,3 @@ def open_published(path: Path, *, config: Mapping[str, Any] | None = None) -> It
         yield connection
     finally:
         connection.close()
-
-
-def _copy(connection: duckdb.DuckDBPyConnection, target: Path) -> None:
-    name = connection.execute("select current_database()").fetchone()
-    assert name is not None
-    escaped = str(target).replace("'", "''")
-    connection.execute(f"attach '{escaped}' as published_copy (storage_version '{STORAGE_VERSION}')")
-    try:
-        connection.execute(f'copy from database "{name[0]}" to published_copy')
-    finally:
-        connection.execute("detach published_copy")
-
-
-def _wal(path: Path) -> Path:
-    return path.with_name(path.name + ".wal")
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    _wal(path).unlink(missing_ok=True)

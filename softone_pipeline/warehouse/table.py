@@ -57,6 +57,12 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
+    @cached_property
+    def shape(self) -> tuple[tuple[str, str], ...]:
+        """Name and type of each column, as DuckDB's catalogue writes them."""
+        names = {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}
+        return tuple((column.name, names.get(column.type, column.type)) for column in self.columns)
+
     def create_statements(self, *, replace: bool = False) -> Iterator[str]:
         """DDL and comments. With `replace`, an existing table is dropped with its rows."""
         columns = ",\n    ".join(column.definition for column in self.columns)

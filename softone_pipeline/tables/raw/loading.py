@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from softone_pipeline.errors import WindowError
 from softone_pipeline.softone import InvoiceAnswer, SoftOneClient, Traffic, Window
 from softone_pipeline.tables.raw.landing import DayLanded, Landed, land
+from softone_pipeline.tables.raw.pseudonymising import Privacy, hide_answer, hide_window
 from softone_pipeline.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -51,30 +52,47 @@ class _Batch:
 
 
 def load_days(
-    client: SoftOneClient, warehouse: Warehouse, *, company: str, run_id: str, days: Iterable[dt.date]
+    client: SoftOneClient,
+    warehouse: Warehouse,
+    *,
+    company: str,
+    run_id: str,
+    days: Iterable[dt.date],
+    privacy: Privacy | None = None,
 ) -> Iterator[BatchLoaded]:
     """Fetch each day whole and write it to raw; yields what stands, batch by batch, in the order of `days`.
 
+    `privacy` says who is replaced by a pseudonym before anything is stored; without it nobody is.
     A day that cannot be read is reported in `failed` and leaves what stood; the others go on.
-    Raises AuthenticationError at once, and WarehouseError when a batch cannot be written.
+    Raises AuthenticationError at once, SettingsError when `privacy` is not what the database was written with, and WarehouseError when a batch cannot be written.
     """
+    privacy = privacy or Privacy()
     batch = _Batch()
     for outcome in client.read_windows((day, day) for day in days):
         batch.add(outcome)
         if batch.is_full:
-            yield _write(client, warehouse, company, run_id, batch)
+            yield _write(client, warehouse, company, run_id, batch, privacy)
             batch = _Batch()
     if batch.windows or batch.failed:
-        yield _write(client, warehouse, company, run_id, batch)
+        yield _write(client, warehouse, company, run_id, batch, privacy)
 
 
-def _write(client: SoftOneClient, warehouse: Warehouse, company: str, run_id: str, batch: _Batch) -> BatchLoaded:
+def _write(  # noqa: PLR0917 (they belong together for the length of a batch)
+    client: SoftOneClient, warehouse: Warehouse, company: str, run_id: str, batch: _Batch, privacy: Privacy
+) -> BatchLoaded:
     answers: list[InvoiceAnswer] = []
     landed = Landed(ask=(), days=())
     if batch.windows:
         while True:
             with warehouse.transaction() as connection:
-                landed = land(connection, company=company, run_id=run_id, windows=batch.windows, answers=answers)
+                hide = privacy.begin(connection, company)
+                landed = land(
+                    connection,
+                    company=company,
+                    run_id=run_id,
+                    windows=[hide_window(hide, window) for window in batch.windows],
+                    answers=[hide_answer(hide, answer) for answer in answers],
+                )
             if not landed.ask:
                 break
             answers.extend(client.read_invoices(landed.ask))

@@ -1,0 +1,200 @@
+"""When pseudonyms are applied: to what is fetched, before it is landed, and to what stands, on demand.
+
+What is replaced by what is told by softone/pseudonyms.py. How raw was written stands in raw.privacy and
+raw.forgotten, so that another key or mode never mixes with it in silence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import duckdb
+from pydantic import SecretStr
+
+from softone_pipeline.errors import SettingProblem, SettingsError
+from softone_pipeline.softone import (
+    InvoiceAnswer,
+    InvoiceUnreadable,
+    Mode,
+    Pseudonymiser,
+    Window,
+    normalise_invoice,
+)
+
+if TYPE_CHECKING:
+    from softone_pipeline.settings import PipelineSettings
+
+_BATCH = 20_000
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?')
+
+
+@dataclass(frozen=True, slots=True)
+class Privacy:
+    """The settings: whose identity is replaced, under which key, and the words that a text keeps."""
+
+    mode: Mode = "none"
+    key: SecretStr | None = field(default=None, repr=False)
+    words: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, settings: PipelineSettings) -> Privacy:
+        return cls(settings.pseudonymise, settings.hash_key, settings.tax_reduction_words)
+
+    def begin(self, connection: duckdb.DuckDBPyConnection, company: str) -> Pseudonymiser | None:
+        """What is to be done to payloads before they are written; None: nothing. Run it in the transaction.
+
+        Raises SettingsError when raw was written under another mode or key.
+        """
+        hide = self.pseudonymiser(connection, company)
+        wanted = (self.mode, hide.key_check if hide and self.mode != "none" else None)
+        found = connection.execute(
+            "select mode, key_check from raw.privacy where company = ?", [company]
+        ).fetchone() or ("none", None)
+        if found != wanted:
+            if _has_payloads(connection, company):
+                raise SettingsError([_other_privacy(company, found, wanted)])
+            self.note(connection, company, hide)
+        return hide if hide and (self.mode != "none" or hide.forgotten) else None
+
+    def pseudonymiser(self, connection: duckdb.DuckDBPyConnection, company: str) -> Pseudonymiser | None:
+        """With the customers that were forgotten. None without a key. Raises SettingsError when they need another."""
+        rows = connection.execute(
+            "select pseudonym, key_check from raw.forgotten where company = ?", [company]
+        ).fetchall()
+        hide = None
+        if self.key is not None:
+            hide = Pseudonymiser(
+                self.mode, self.key.get_secret_value(), self.words, [pseudonym for pseudonym, _ in rows]
+            )
+        if any(hide is None or key_check != hide.key_check for _, key_check in rows):
+            raise SettingsError(
+                [
+                    SettingProblem(
+                        "SOFTONE_HASH_KEY",
+                        f"is {'missing' if hide is None else 'another one than then'}, but {len(rows)} customers of "
+                        f"company {company} were forgotten under it, and only with it can they be told from others: "
+                        "without it they would come back. Set it to what it was",
+                    )
+                ]
+            )
+        return hide
+
+    def note(self, connection: duckdb.DuckDBPyConnection, company: str, hide: Pseudonymiser | None) -> None:
+        """Write down that raw is from now on written with this mode and key."""
+        connection.execute("delete from raw.privacy where company = ?", [company])
+        connection.execute(
+            "insert into raw.privacy values (?, ?, ?, now())",
+            [company, self.mode, hide.key_check if hide and self.mode != "none" else None],
+        )
+
+
+def hide_window(hide: Pseudonymiser | None, window: Window) -> Window:
+    if hide is None:
+        return window
+    return dataclasses.replace(window, invoices=tuple(map(hide.received, window.invoices)))
+
+
+def hide_answer(hide: Pseudonymiser | None, answer: InvoiceAnswer) -> InvoiceAnswer:
+    if hide is None or answer.invoice is None:
+        return answer
+    return dataclasses.replace(answer, invoice=hide.received(answer.invoice))
+
+
+def rewrite_payloads(
+    connection: duckdb.DuckDBPyConnection, company: str, change: Callable[[str], str]
+) -> tuple[int, int]:
+    """Change what stands in raw, every version of it; no version begins or ends by it. Run it in a transaction.
+
+    Returns how many versions and quarantined payloads are another now. core is derived whole at its next refresh.
+    """
+    versions = 0
+    connection.execute(
+        "create or replace temp table payload_rewritten (row_id bigint, payload varchar, normalised varchar)"
+    )
+    for rows in _batches(
+        connection,
+        "select rowid, payload::varchar, payload_normalised is not null from raw.customer_invoices where company = ?",
+        company,
+    ):
+        changed = [
+            (row_id, new, normalise_invoice(new) if is_odd else None)
+            for row_id, old, is_odd in rows
+            if (new := change(old)) != old
+        ]
+        versions += len(changed)
+        if changed:
+            ids, payloads, normalised = (list(column) for column in zip(*changed, strict=True))
+            connection.execute(
+                "insert into payload_rewritten select unnest($ids::bigint[]), unnest($p::varchar[]), unnest($n::varchar[])",
+                {"ids": ids, "p": payloads, "n": normalised},
+            )
+    connection.execute(
+        """
+        update raw.customer_invoices as version
+        set payload = new.payload, payload_normalised = new.normalised, payload_hash = md5(new.payload)
+        from payload_rewritten as new
+        where version.rowid = new.row_id
+        """
+    )
+    quarantined = 0
+    for row_id, old, field_, reason in connection.execute(
+        "select rowid, payload, field, reason from raw.quarantine where company = ?", [company]
+    ).fetchall():
+        if (new := change(old)) != old:
+            quarantined += 1
+            connection.execute(
+                "update raw.quarantine set payload = ?, field = ?, reason = ? where rowid = ?",
+                [new, *_why_unreadable(new, field_, reason), row_id],
+            )
+    connection.execute("drop table payload_rewritten")
+    if versions:
+        connection.execute("delete from core.build_state where company = ?", [company])
+    return versions, quarantined
+
+
+def _why_unreadable(payload: str, field_: str, reason: str) -> tuple[str, str]:
+    try:
+        normalise_invoice(payload)
+    except InvoiceUnreadable as error:
+        return error.field, error.reason
+    # What made it unreadable is gone with the person: said without what was quoted.
+    return field_, _QUOTED.sub('"…"', reason)
+
+
+def _batches(connection: duckdb.DuckDBPyConnection, query: str, company: str) -> Iterator[list[tuple[int, str, bool]]]:
+    reader = connection.cursor()
+    try:
+        result = reader.execute(query, [company])
+        while rows := result.fetchmany(_BATCH):
+            yield rows
+    finally:
+        reader.close()
+
+
+def _has_payloads(connection: duckdb.DuckDBPyConnection, company: str) -> bool:
+    found = connection.execute(
+        """
+        select exists (select 1 from raw.customer_invoices where company = $company)
+            or exists (select 1 from raw.quarantine where company = $company)
+        """,
+        {"company": company},
+    ).fetchone()
+    return found == (True,)
+
+
+def _other_privacy(company: str, found: tuple[str, str | None], wanted: tuple[str, str | None]) -> SettingProblem:
+    if found[0] == wanted[0]:
+        return SettingProblem(
+            "SOFTONE_HASH_KEY",
+            f"is another one than the pseudonyms of company {company} were made with: every customer would get a new "
+            "pseudonym. Set it to what it was, or run `softone pseudonymise` to go on with the new one",
+        )
+    return SettingProblem(
+        "SOFTONE_PSEUDONYMISE",
+        f"is {wanted[0]}, but what is stored of company {company} was written with {found[0]}. Run "
+        "`softone pseudonymise` once to bring it into line, or set it back",
+    )
