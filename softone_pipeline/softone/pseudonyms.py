@@ -68,11 +68,8 @@ class Pseudonymiser:
         self.forgotten = frozenset(forgotten)
         self._key = key.encode()
         # as core.invoice_rows looks for them
-        self._words = (
-            re.compile(rf"(?<![^\W_])(?:{'|'.join(words).replace(' ', _SPACES)})(?![^\W_])", re.IGNORECASE)
-            if words
-            else None
-        )
+        found = [_SPACES.join(map(re.escape, unicodedata.normalize("NFC", word).split())) for word in words]
+        self._words = re.compile(rf"(?<![^\W_])(?:{'|'.join(found)})(?![^\W_])", re.IGNORECASE) if found else None
 
     def __repr__(self) -> str:
         return f"Pseudonymiser({self.mode!r})"
@@ -163,19 +160,19 @@ class Pseudonymiser:
         masked = {}
         for name, value in members.items():
             if name == "Text":
-                masked[name] = self._row_text(value, members.get("ProductNr"), forget=forget)
+                masked[name] = self._row_text(value, forget=forget)
             elif name == "Accounts":
                 masked[name] = self._accounts(value)
             elif name in _ROW_NUMBERS | _CODES or not forget:
                 masked[name] = self._field(name, value)
         return self._object(masked)
 
-    def _row_text(self, raw: str, product: str | None, *, forget: bool) -> str:
+    def _row_text(self, raw: str, *, forget: bool) -> str:
         """A pseudonym, and behind it the words that mark a tax reduction: what a row is classed by."""
         text = _text(raw)
         if raw in _KEPT_AS_THEY_ARE or raw[:1] in ("{", "[") or not text:
             return self._field("Text", raw)
-        searched = unicodedata.normalize("NFC", " ".join(filter(None, (text, _text(product)))))
+        searched = unicodedata.normalize("NFC", text)
         words = [" ".join(found.group().split()) for found in self._words.finditer(searched)] if self._words else []
         if is_pseudonym(text.split(" ")[0]) and not forget:
             return raw
