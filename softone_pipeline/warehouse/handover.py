@@ -24,12 +24,16 @@ _REGISTRY_MODE = 0o600
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """One file that was made from the database: where it lies, when it was made, and from which table or query."""
+    """One file that was made from the database: where it lies, when it was made, and from which table or query.
+
+    `known_until` is the newest moment that its data knows of, where the maker says so.
+    """
 
     path: Path
     made_at: dt.datetime
     command: str
     source: str
+    known_until: dt.datetime | None = None
 
 
 def registry_of(database: Path) -> Path:
@@ -47,13 +51,22 @@ def handed_over(database: Path) -> list[Handover]:
         entry = json.loads(line)
         entry["path"] = Path(entry["path"])
         entry["made_at"] = dt.datetime.fromisoformat(entry["made_at"])
+        if entry["known_until"] is not None:
+            entry["known_until"] = dt.datetime.fromisoformat(entry["known_until"])
         newest[entry["path"]] = Handover(**entry)
     return list(newest.values())
 
 
 @contextmanager
 def hand_over(
-    path: Path, *, database: Path, command: str, source: str, replace: bool = False, mode: int = PRIVATE
+    path: Path,
+    *,
+    database: Path,
+    command: str,
+    source: str,
+    known_until: dt.datetime | None = None,
+    replace: bool = False,
+    mode: int = PRIVATE,
 ) -> Iterator[Path]:
     """Gives the path of a temporary file beside `path` to write to, and puts it in place when the block ends well.
 
@@ -69,7 +82,7 @@ def hand_over(
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         yield temporary
         os.chmod(temporary, mode)
-        _remember(database, Handover(path.absolute(), dt.datetime.now(dt.UTC), command, source))
+        _remember(database, Handover(path.absolute(), dt.datetime.now(dt.UTC), command, source, known_until))
         _place(temporary, path, replace=replace)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}.", path=str(path)) from error
@@ -101,8 +114,8 @@ def _in_the_way(path: Path) -> OutputRefusedError:
 
 
 def _remember(database: Path, entry: Handover) -> None:
-    fields = asdict(entry) | {"path": str(entry.path), "made_at": entry.made_at.isoformat()}
-    line = json.dumps(fields, ensure_ascii=False) + "\n"
+    fields = asdict(entry) | {"path": str(entry.path)}
+    line = json.dumps(fields, ensure_ascii=False, default=dt.datetime.isoformat) + "\n"
     # One write to a file opened for appending: two commands at once cannot mix their lines.
     descriptor = os.open(registry_of(database), os.O_CREAT | os.O_APPEND | os.O_WRONLY, _REGISTRY_MODE)
     try:

@@ -1,0 +1,40 @@
+"""Numbers and dates as Swedish readers write them: no-break spaces, decimal comma, a real minus."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+_NO_BREAK = "\u00a0"
+_MINUS = "\u2212"
+_STOCKHOLM = ZoneInfo("Europe/Stockholm")
+
+
+def amount(value: Decimal | None) -> str:
+    """1 234 567,89; an em dash for what is not known."""
+    return "—" if value is None else _swedish(f"{value:,.2f}")
+
+
+def whole(value: Decimal | int | None) -> str:
+    """1 234 568: a count, or an amount whose öre do not matter here."""
+    return "—" if value is None else _swedish(f"{value:,.0f}")
+
+
+def short(value: float) -> str:
+    """An axis label: 1,5 mn or 250 tkr, without unit of currency."""
+    size = abs(value)
+    if size >= 1_000_000:
+        return _swedish(f"{value / 1_000_000:.1f}") + f"{_NO_BREAK}mn"
+    if size >= 1_000:
+        return _swedish(f"{value / 1_000:.0f}") + f"{_NO_BREAK}t"
+    return _swedish(f"{value:.0f}")
+
+
+def moment(value: dt.datetime) -> str:
+    """2026-02-28 06:12, the wall clock in Sweden."""
+    return f"{value.astimezone(_STOCKHOLM):%Y-%m-%d %H:%M}"
+
+
+def _swedish(text: str) -> str:
+    return text.replace(",", _NO_BREAK).replace(".", ",").replace("-", _MINUS)

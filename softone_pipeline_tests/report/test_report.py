@@ -1,0 +1,169 @@
+"""The report says what the tables say, opens offline in a real browser, and runs nothing that a customer is called."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import shutil
+import subprocess
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+
+from softone_pipeline.cli import main
+from softone_pipeline.report import write_report
+from softone_pipeline.report.numbers import amount, short, whole
+from softone_pipeline.settings import PipelineSettings
+from softone_pipeline.warehouse import handed_over, publish
+from softone_pipeline_tests.invoices import invoice
+from softone_pipeline_tests.loaded import load_company
+from softone_pipeline_tests.tables.conftest import House
+
+LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> PipelineSettings:
+    return load_company(tmp_path_factory.mktemp("loaded"))
+
+
+@pytest.fixture(scope="module")
+def page(loaded: PipelineSettings, tmp_path_factory: pytest.TempPathFactory) -> str:
+    written = write_report(loaded, tmp_path_factory.mktemp("page") / "report.html", since=LONG_AGO)
+    return written.path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def hostile(warehouse: object, settings: PipelineSettings) -> House:
+    house = House(warehouse, settings)  # type: ignore[arg-type]
+    name = '<script>alert(1)</script> "&" <img src=http://evil.example/x>'
+    house.land(house.window(1, [invoice(1, CustomerName=name), invoice(2, OriginStatus=1, total="99.00", vat="19.80")]))
+    return house
+
+
+def _published(house: House) -> PipelineSettings:
+    house.refresh()
+    with house.warehouse.connect() as connection:
+        publish(connection, house.settings.duckdb_path)
+    return house.settings
+
+
+def _one(settings: PipelineSettings, sql: str) -> Decimal:
+    with duckdb.connect(str(settings.duckdb_path), read_only=True) as connection:
+        row = connection.execute(sql).fetchone()
+    assert row is not None
+    return Decimal(row[0])
+
+
+def test_numbers_are_written_the_swedish_way() -> None:
+    assert amount(Decimal("-1234567.80")) == "−1\u00a0234\u00a0567,80"
+    assert amount(None) == "—"
+    assert whole(1234) == "1\u00a0234"
+    assert (short(1_500_000), short(-20_000), short(0)) == ("1,5\u00a0mn", "−20\u00a0t", "0")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select sum(open_amount) from mart.customer_balance where payment_basis = 'known'",
+        "select sum(due_31_60) from mart.customer_balance where payment_basis = 'known'",
+        "select sum(total_amount) from core.invoices where status_class = 'counted' and invoice_date between '2026-02-01' and '2026-02-28'",
+        "select sum(vat_amount) from mart.vat_summary where status_class = 'counted' and vat_class = '25' and period_month = '2026-02-01'",
+    ],
+)
+def test_the_figures_are_those_of_the_tables_to_the_oere(loaded: PipelineSettings, page: str, sql: str) -> None:
+    assert f">{amount(_one(loaded, sql))}<" in page
+
+
+def test_what_changed_is_counted_and_named(loaded: PipelineSettings, page: str) -> None:
+    missing = _one(loaded, "select count(*) from raw.customer_invoices where end_reason = 'missing'")
+    assert missing > 0
+    assert f"<strong>{missing}</strong> borttagna" in page
+    assert "flyttade till annat datum" in page
+
+
+def test_it_asks_for_nothing_from_outside_and_holds_no_script(page: str) -> None:
+    assert not re.search(r"<(script|link|iframe|img|object)\b", page)
+    assert not re.search(r"(?:src|href)\s*=|url\(|@import", page)
+    assert "default-src 'none'" in page
+    assert page.count("<svg") == page.count('role="img"') == page.count("<desc>") == 3
+
+
+def test_a_hostile_name_is_text(hostile: House, tmp_path: Path) -> None:
+    page = write_report(_published(hostile), tmp_path / "r.html").path.read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_without_known_payments_it_says_invoiced_and_never_outstanding(hostile: House, tmp_path: Path) -> None:
+    page = write_report(_published(hostile), tmp_path / "r.html").path.read_text(encoding="utf-8")
+    assert "Fakturerat netto" in page
+    assert "utestående" not in page.replace("inte vad som är utestående", "").lower()
+    assert f"<strong>{amount(Decimal(99)).removesuffix(',00')} kr</strong>" in page  # the draft, apart
+
+
+def test_changes_count_from_the_report_that_stood_there(hostile: House, tmp_path: Path) -> None:
+    target = tmp_path / "r.html"
+    settings = _published(hostile)
+    assert write_report(settings, target, since=LONG_AGO).changes == 2
+    assert write_report(settings, target).changes == 0
+    hostile.land(hostile.window(5, [invoice(1, total="250.00", vat="50.00"), invoice(2, OriginStatus=1)]))
+    again = write_report(_published(hostile), target)
+    assert again.changes == 2
+    assert "250,00" in target.read_text(encoding="utf-8")
+    (entry,) = handed_over(settings.duckdb_path)
+    assert (entry.command, entry.path) == ("report", target)
+    assert target.stat().st_mode & 0o777 == 0o440
+
+
+def test_a_company_without_invoices_has_a_page_that_says_so(warehouse: object, settings: PipelineSettings) -> None:
+    page = write_report(_published(House(warehouse, settings))).path.read_text(encoding="utf-8")  # type: ignore[arg-type]
+    assert "Inga definitiva fakturor än." in page
+
+
+def test_the_command_writes_it_in_english_too(
+    loaded: PipelineSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SOFTONE_DUCKDB_PATH", str(loaded.duckdb_path))
+    monkeypatch.setenv("SOFTONE_COMPANY", loaded.company)
+    done = CliRunner().invoke(main, ["report", "--out", "r.html", "--language", "en", "--json"])
+    assert done.exit_code == 0, done.output
+    assert '"failed_checks"' in done.stdout
+    page = Path("r.html").read_text(encoding="utf-8")
+    assert '<html lang="en">' in page
+    assert "Kundfordringar" not in page
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page is not opened in a browser")
+def test_a_real_browser_lays_it_out_and_prints_it(page: str, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    dom = _browse(tmp_path, "--dump-dom")
+    assert "Provbolaget" in dom
+    assert dom.count("<svg") == 3
+    _browse(tmp_path, f"--screenshot={tmp_path / 'report.png'}", "--window-size=390,844")
+    _browse(tmp_path, f"--print-to-pdf={tmp_path / 'report.pdf'}", "--no-pdf-header-footer")
+    assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def _browse(folder: Path, *arguments: str) -> str:
+    assert CHROMIUM
+    done = subprocess.run(
+        [
+            *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *(f"--user-data-dir={folder / 'profile'}", *arguments, (folder / "report.html").as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        env=os.environ | {"HOME": str(folder)},
+    )
+    return done.stdout
