@@ -16,7 +16,7 @@ from softone_pipeline.report.figures import Figures, read_figures
 from softone_pipeline.report.numbers import amount, moment, whole
 from softone_pipeline.report.words import CHECKS_SV, WORDS
 from softone_pipeline.settings import PipelineSettings
-from softone_pipeline.warehouse import PUBLISHED_MODE, hand_over, handed_over, open_published
+from softone_pipeline.warehouse import hand_over, handed_over, open_published
 
 Language = Literal["sv", "en"]
 
@@ -64,7 +64,7 @@ def write_report(
         source=f"company {settings.company}",
         known_until=figures.known_until,
         replace=replace,
-        mode=PUBLISHED_MODE,
+        mode=int(settings.published_mode, 8),
     ) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return Reported(
