@@ -170,7 +170,7 @@ class BadInvoice:
     """An invoice that cannot be typed: which, on what day, what is wrong, and what is sent."""
 
     invoice_id: int
-    """The real id; with kind "no-id" it is not in the payload."""
+    """The real id; with kind "no-id" or "huge-id" it is not in the payload."""
     day: dt.date | None
     kind: str
     field: str
@@ -754,6 +754,15 @@ def _nan(invoice: Invoice) -> tuple[str, str]:
     return "VATAmount", encode(invoice | {"VATAmount": "NaN"})
 
 
+def _bare_nan(invoice: Invoice) -> tuple[str, str]:
+    # Other serialisers write it bare, which is no JSON.
+    return "VATAmount", _nan(invoice)[1].replace('"VATAmount":"NaN"', '"VATAmount":NaN')
+
+
+def _no_total(invoice: Invoice) -> tuple[str, str]:
+    return "TotalAmount", encode(invoice | {"TotalAmount": None})
+
+
 def _bad_date(invoice: Invoice) -> tuple[str, str]:
     return "InvoiceDate", encode(invoice | {"InvoiceDate": "2026-02-30T00:00:00"})
 
@@ -762,11 +771,18 @@ def _no_id(invoice: Invoice) -> tuple[str, str]:
     return "InvoiceId", encode({key: value for key, value in invoice.items() if key != "InvoiceId"})
 
 
+def _huge_id(invoice: Invoice) -> tuple[str, str]:
+    return "InvoiceId", encode(invoice | {"InvoiceId": 2**63 + invoice["InvoiceId"]})
+
+
 _SPOILERS: dict[str, Callable[[Invoice], tuple[str, str]]] = {
     "wrong-type": _wrong_type,
     "surplus-decimals": _surplus_decimals,
     "huge-integer": _huge_integer,
     "nan": _nan,
+    "bare-nan": _bare_nan,
+    "no-total": _no_total,
     "bad-date": _bad_date,
     "no-id": _no_id,
+    "huge-id": _huge_id,
 }

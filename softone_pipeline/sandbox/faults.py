@@ -14,7 +14,17 @@ from typing import Literal
 Place = Literal["login", "transport", "answer", "paging", "content", "data", "route"]
 """Where a fault sits. At most one "transport" fault spoils a request; the others go with anything."""
 
-BAD_INVOICE_KINDS = ("wrong-type", "surplus-decimals", "huge-integer", "nan", "bad-date", "no-id")
+BAD_INVOICE_KINDS = (
+    "wrong-type",
+    "surplus-decimals",
+    "huge-integer",
+    "nan",
+    "bare-nan",
+    "no-total",
+    "bad-date",
+    "no-id",
+    "huge-id",
+)
 SERVER_ERRORS = (500, 502, 503, 504)
 
 
@@ -92,6 +102,8 @@ _KINDS = (
         default=1.0,
     ),
     FaultKind("rate-limit-zero", "transport", "429 with Retry-After: 0"),
+    FaultKind("rate-limit-past", "transport", "429 with Retry-After as an HTTP date that has passed"),
+    FaultKind("rate-limit-bare", "transport", "429 without Retry-After"),
     FaultKind(
         "server-error",
         "transport",
@@ -104,8 +116,11 @@ _KINDS = (
     FaultKind("reset-middle", "transport", "the connection is reset in the middle of the answer's body"),
     FaultKind("cut-length", "transport", "the body ends before its Content-Length"),
     FaultKind("cut-close", "transport", "a body without Content-Length is cut short and the connection closed"),
+    FaultKind("cut-chunked", "transport", "a chunked body is cut short and the connection closed"),
     FaultKind("html", "transport", "an HTML error page with status 200 instead of a list"),
     FaultKind("null", "transport", "the answer is null instead of a list"),
+    FaultKind("message", "transport", "an object with a Message, status 200, instead of a list"),
+    FaultKind("empty-body", "transport", "no body at all, status 200, instead of a list"),
     FaultKind(
         "outage",
         "transport",
@@ -125,6 +140,7 @@ _KINDS = (
     FaultKind("bom", "answer", "a UTF-8 byte-order mark before the JSON"),
     FaultKind("gzip", "answer", "answers are compressed for whoever accepts gzip", by_default="always"),
     FaultKind("slow", "answer", "the answer takes this many seconds (1)", value="seconds", default=1.0),
+    FaultKind("closes-idle", "answer", "the connection is closed after the answer, without announcing it"),
     # paging
     FaultKind("page-base-1", "paging", "pages count from 1 and page 0 is empty", by_default="always"),
     FaultKind("page-0-as-1", "paging", "pages count from 1 and 0 is taken for 1", by_default="always"),
@@ -152,6 +168,7 @@ _KINDS = (
     ),
     FaultKind("paging-ignored", "paging", "every page holds everything that was asked for", by_default="always"),
     FaultKind("last-page-repeated", "paging", "pages past the end repeat the last one", by_default="always"),
+    FaultKind("newest-first", "paging", "invoices come in descending order of date and id", by_default="always"),
     FaultKind(
         "shifting-pages",
         "paging",

@@ -60,11 +60,13 @@ _BEFORE_SERVING = {
     "rate-limit",
     "rate-limit-date",
     "rate-limit-zero",
+    "rate-limit-past",
+    "rate-limit-bare",
     "server-error",
     "reset-before",
     "outage",
 }
-_ONLY_LISTS = {"cut-close", "html", "null", "token-expires"}
+_ONLY_LISTS = {"cut-close", "html", "null", "message", "empty-body", "token-expires"}
 _PAGES_FROM_1 = {"page-base-1", "page-0-as-1", "page-0-refused"}
 _REFUSED_FOR_SECONDS = 5.0
 _REFUSED_LOGIN = "Felaktigt användarnamn eller lösenord"
@@ -134,7 +136,7 @@ class _Answer:
     headers: dict[str, str] = field(default_factory=dict)
     items: int | None = None
     faults: list[str] = field(default_factory=list)
-    ending: Literal["whole", "nothing", "reset", "short", "unannounced"] = "whole"
+    ending: Literal["whole", "closed", "nothing", "reset", "short", "unannounced", "chunked"] = "whole"
 
 
 class Sandbox:
@@ -197,7 +199,8 @@ class Sandbox:
         self._spoiled: Counter[str] = Counter()
         self._refused: dict[str, float] = {}
         self._outage_ends: float | None = None
-        self._readings: Counter[tuple[Query, int]] = Counter()
+        self._readings: Counter[Query] = Counter()
+        self._usual_size: Counter[Query] = Counter()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -498,7 +501,7 @@ class Sandbox:
     def _text_of(self, record: Record, *, accounts: bool) -> tuple[bytes, frozenset[str]]:
         text = record.sent(accounts=accounts)
         fired: frozenset[str] = frozenset()
-        if self._disguise:
+        if self._disguise and record.spoiled is None:
             text, fired = self._disguise.put_on(text, record.id)
         if self._in_data:
             fired |= self.company.faults_in(record)
@@ -518,6 +521,10 @@ class Sandbox:
         if "page-cap" in faults and size > faults["page-cap"].count:
             size = faults["page-cap"].count
             answer.faults.append("page-cap")
+        if "newest-first" in faults and len(found) > 1:
+            # What doubles an invoice still comes before it.
+            found = sorted(found, key=lambda record: (record.moment, record.id), reverse=True)
+            answer.faults.append("newest-first")
         if "paging-ignored" in faults:
             if len(found) > asked_size or page > self._base:
                 answer.faults.append("paging-ignored")
@@ -546,16 +553,21 @@ class Sandbox:
         return 1 if from_1 else self._page_base
 
     def _shifted(self, found: list[Record], index: int, size: int, query: Query, answer: _Answer) -> list[Record]:
-        """The window as this reading sees it: one invoice of its first page comes late, or goes early."""
+        """The window as this reading sees it: somewhere on the way an invoice already passed comes, or goes."""
         with self._lock:
-            self._readings[query, size] += index == 0
-            reading = max(1, self._readings[query, size])
-        if reading > self._faults["shifting-pages"].count:
+            self._usual_size[query] = usual = max(size, self._usual_size[query])
+            self._readings[query] += index == 0 and size == usual
+            reading = max(1, self._readings[query])
+        pages = -(-len(found) // usual)
+        if reading > self._faults["shifting-pages"].count or pages < 2:
             return found
         comes_late = draw(self._fault_seed, "comes or goes", query, reading) < 0.5
-        if comes_late != (index == 0):
+        before = int(draw(self._fault_seed, "when", query, reading) * (pages - 1))
+        # What is asked for in smaller pages, to look a second time, is looked at afterwards.
+        is_early = size == usual and index <= before
+        if comes_late != is_early:
             return found
-        moved = int(draw(self._fault_seed, "which", query, reading) * size)
+        moved = int(draw(self._fault_seed, "which", query, reading) * (before + 1) * usual)
         answer.faults.append("shifting-pages")
         return found[:moved] + found[moved + 1 :]
 
@@ -641,13 +653,16 @@ class Sandbox:
                 answer = _server_error(
                     SERVER_ERRORS[int(luck * len(SERVER_ERRORS))] if mixed else int(str(fault.value))
                 )
-            case "rate-limit-date":
-                answer = _error(429, "För många anrop. Försök igen senare.")
-                until = math.ceil(time.time() + fault.seconds)
-                answer.headers["Retry-After"] = formatdate(until, usegmt=True)
             case _:
                 answer = _error(429, "För många anrop. Försök igen senare.")
-                answer.headers["Retry-After"] = str(math.ceil(fault.seconds))
+                match fault.name:
+                    case "rate-limit-date":
+                        until = math.ceil(time.time() + fault.seconds)
+                        answer.headers["Retry-After"] = formatdate(until, usegmt=True)
+                    case "rate-limit-past":
+                        answer.headers["Retry-After"] = formatdate(time.time() - 3600, usegmt=True)
+                    case "rate-limit" | "rate-limit-zero":
+                        answer.headers["Retry-After"] = str(math.ceil(fault.seconds))
         answer.faults.append(fault.name)
         return answer
 
@@ -663,10 +678,16 @@ class Sandbox:
                 answer.body, answer.content_type, answer.items = _HTML_PAGE.encode(), _HTML, None
             case "null":
                 answer.body, answer.items = b"null", None
+            case "message":
+                answer.body, answer.items = encode({"Message": "Ett tillfälligt fel inträffade."}).encode(), None
+            case "empty-body":
+                answer.body, answer.items = b"", None
             case "reset-middle":
                 answer.ending = "reset"
             case "cut-length":
                 answer.ending = "short"
+            case "cut-chunked":
+                answer.ending = "chunked"
             case _:
                 answer.ending = "unannounced"
         answer.faults.append(fault.name)
@@ -690,6 +711,9 @@ class Sandbox:
             answer.body = gzip.compress(answer.body, compresslevel=1)
             answer.headers["Content-Encoding"] = "gzip"
             answer.faults.append("gzip")
+        if answer.ending == "whole" and self._fires("closes-idle", asked):
+            answer.ending = "closed"
+            answer.faults.append("closes-idle")
         if self._fires("slow", asked):
             answer.faults.append("slow")
             self._wait(self._faults["slow"].seconds)
@@ -843,13 +867,19 @@ class _Handler(BaseHTTPRequestHandler):
             f"Content-Type: {answer.content_type}",
             *(f"{name}: {value}" for name, value in answer.headers.items()),
         ]
-        if answer.ending != "unannounced":
+        if answer.ending == "chunked":
+            lines.append("Transfer-Encoding: chunked")
+        elif answer.ending != "unannounced":
             lines.append(f"Content-Length: {len(body)}")
-        if answer.ending != "whole":
+        if answer.ending not in {"whole", "closed"}:
             body = body[: len(body) // 2]
             self.close_connection = True
+        if answer.ending == "chunked":
+            body = f"{len(body):x}\r\n".encode() + body + b"\r\n"
         if self.close_connection:
             lines.append("Connection: close")
+        # Without a word: the caller finds out when it uses the connection again.
+        self.close_connection |= answer.ending == "closed"
         self.wfile.write(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
         if answer.ending == "reset":
             # Let the first half arrive: a reset overtakes what the other side has not read yet.
