@@ -542,6 +542,8 @@ class Company:
             if not days:
                 continue
             new = rng.choice([day for day in days if is_workday(day)] or days)
+            # What doubled it would be left behind, alone on the old day, and be true there.
+            self._twins.pop(record.id, None)
             self._replace(record, decode(record.text) | {"InvoiceDate": new.isoformat() + record.moment[10:]})
             moves[record.id] = (old, new)
         return dict(sorted(moves.items()))

@@ -23,6 +23,9 @@ MOST_READINGS = 5
 # Below this many invoices a page could be pushed along whole by a few new invoices, so it proves little.
 _TELLING_PAGE = 10
 
+_MOVED = "the pages moved while they were read"
+_UNCHECKABLE = "the page borders cannot be checked"
+
 
 class Ask(Protocol):
     """Asks for one page; `size` is given only for a page other than of the usual size."""
@@ -65,7 +68,7 @@ class Page:
     number: int
     invoices: list[PageInvoice]
     is_new: bool
-    """Whether it brought an invoice that no page before it had."""
+    """Whether it brought an invoice, or another text of one, that no page before it had."""
 
     @property
     def keys(self) -> list[Key]:
@@ -105,18 +108,24 @@ class MovingPagesError(Exception):
 def read_stable(ask: Ask, habits: Habits, *, note: Callable[[str], None]) -> Reading:
     """Read all pages, again if they may have moved meanwhile, until two looks agree.
 
-    A reading stands when the invoices at its page borders are found there a second time, or when the
-    reading before it found the same invoices; at once, when it is a single page with nothing behind it.
+    A reading stands when the invoices at its page borders are found there a second time; or when the
+    reading before it found the same invoices (the two before it, if its borders have moved); at once, when
+    it is a single page with nothing behind it.
     `note` is told why the pages are read again. Raises MovingPagesError after five readings, and whatever
     `ask` raises.
     """
     before: Reading | None = None
+    doubt: str | None = None
+    agreeing = 1
     for number in range(1, MOST_READINGS + 1):
         reading = Reading(dt.datetime.now(dt.UTC), list(read_pages(ask, habits)))
-        if before is not None and reading.invoices.keys() == before.invoices.keys():
+        agrees = before is not None and reading.invoices.keys() == before.invoices.keys()
+        agreeing = agreeing + 1 if agrees else 1
+        if agrees and doubt == _UNCHECKABLE:
             return reading
         doubt = _doubt(ask, reading)
-        if doubt is None:
+        # Two readings may miss the same invoice, if it comes and goes; borders that moved tell of it.
+        if doubt is None or agreeing >= (3 if doubt == _MOVED else 2):
             return reading
         before = reading
         if number < MOST_READINGS:
@@ -129,10 +138,14 @@ def read_pages(ask: Ask, habits: Habits) -> Iterator[Page]:
     base = habits.first_page
     number, invoices = _first_page(ask, habits) if base is None else (base, ask(base))
     seen: set[Key] = set()
+    seen_texts: set[int] = set()
     page_1_repeats = False
+    only_other_texts = False
     while True:
         keys = {invoice.key for invoice in invoices}
-        is_new = not keys <= seen
+        texts = {hash(invoice.received.payload) for invoice in invoices}
+        has_new_keys = not keys <= seen
+        is_new = has_new_keys or not texts <= seen_texts
         if keys and seen.isdisjoint(keys):
             # a page of its own, and not one that new invoices have pushed a little further
             if number == 1 and seen and base is None:
@@ -140,11 +153,18 @@ def read_pages(ask: Ask, habits: Habits) -> Iterator[Page]:
             elif number == 2 and page_1_repeats:
                 _learn_to_count_from(1, ask, habits, page_0=seen)
         seen |= keys
+        seen_texts |= texts
         if is_new:
             habits.learn_size(invoices)
         yield Page(number, invoices, is_new)
-        if is_new:
+        if has_new_keys:
             is_end = habits.is_last(invoices)
+            only_other_texts = False
+        elif is_new:
+            # Known ids with another text: doubles, and one more page may follow. Not two, for the last page may
+            # be repeated for ever with a field that changes.
+            is_end = only_other_texts or habits.is_last(invoices)
+            only_other_texts = True
         else:
             # A page 1 that repeats page 0 is no end yet: the server may count from 1 and take 0 for 1.
             # Page 2 decides.
@@ -216,18 +236,18 @@ def _doubt(ask: Ask, reading: Reading) -> str | None:
         to_check = content
     if not to_check:
         return None
-    if sum(len(page.invoices) for page in content) != len(reading.invoices):
-        return "an invoice came twice while the pages were read"
     if reading.first_page is None:
-        return "the page borders cannot be checked"
+        return _UNCHECKABLE
     position = reading.first_page - 1
     for page in to_check:
         position += len(page.invoices)
         found, refusal = _try(ask, position, size=1)
         if refusal is not None or len(found) > 1:
-            return "the page borders cannot be checked"
+            return _UNCHECKABLE
         if [invoice.key for invoice in found] != page.keys[-1:]:
-            return "the pages moved while they were read"
+            return _MOVED
+    if sum(len(page.invoices) for page in content) != len(reading.invoices):
+        return "an invoice came twice while the pages were read"
     return None
 
 

@@ -195,6 +195,46 @@ def test_no_invoice_is_lost_when_another_is_deleted_while_pages_are_read(
     assert "company acme, 2026-03-01: the pages moved while they were read; reading 2 of at most 5" in caplog.text
 
 
+def test_a_page_of_nothing_but_doubles_is_not_the_end(erp: FakeErp, connect: Connect) -> None:
+    erp.invoices = [*(invoice(n, TotalAmount=total) for n in (1, 2) for total in (1, 2)), *invoices(3, 4)]
+    client = connect(page_size=1)
+    for _ in range(2):
+        window = client.read_window(DAY, DAY)
+        assert ids(window) == [1, 2, 3, 4]
+        assert [json.loads(found.payload)["TotalAmount"] for found in window.invoices[:2]] == [2, 2]
+
+
+def test_a_last_page_repeated_with_a_field_that_changes_ends_the_reading(erp: FakeErp, connect: Connect) -> None:
+    erp.repeats_last_page = True
+    erp.invoices = invoices(*numbers(8))
+    stamps = count()
+
+    def stamp(asked: Asked) -> None:
+        erp.invoices[-1] = invoice(8, FetchedAt=next(stamps))
+
+    erp.before_answer = stamp
+    assert ids(connect(page_size=4).read_window(DAY, DAY)) == numbers(8)
+    assert len(erp.asked) < 20
+
+
+def test_an_invoice_that_two_readings_miss_alike_is_not_lost(erp: FakeErp, connect: Connect) -> None:
+    everything = invoices(*numbers(12))
+    readings = count(1)
+    current = [0]
+
+    def flicker(asked: Asked) -> None:
+        if "PageNumber" not in asked.body or asked.size == 1:
+            return
+        if asked.page == 0:
+            current[0] = next(readings)
+        # twice the third invoice is away while the first page is read, and back before the next one
+        is_away = asked.page == 0 and current[0] <= 2
+        erp.invoices = [text for text in everything if not (is_away and text == everything[2])]
+
+    erp.before_answer = flicker
+    assert sorted(i for i in ids(connect(page_size=4).read_window(DAY, DAY)) if i) == numbers(12)
+
+
 def test_pages_that_never_stop_moving_fail_by_name_after_five_readings(erp: FakeErp, connect: Connect) -> None:
     erp.invoices = invoices(*numbers(30))
     fresh = count(100)

@@ -8,7 +8,6 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from softone_pipeline.softone.dates import read_day
 from softone_pipeline.tables import TABLES
 from softone_pipeline_tests import oracle
 from softone_pipeline_tests.invoices import EXAMPLE_DAY, EXAMPLE_ID, example_invoice, invoice, row
+from softone_pipeline_tests.oracle.comparing import VAT_KEY, differences, one_rounding_line
 from softone_pipeline_tests.tables.conftest import House, at
 
 D = Decimal
@@ -170,45 +170,6 @@ def _land_all(house: House, texts: Iterable[str]) -> None:
     house.land(*windows)
 
 
-def _differences(
-    expected: list[dict[str, Any]],
-    found: list[dict[str, Any]],
-    key: tuple[str, ...],
-    ignored: tuple[str, ...] = (),
-) -> list[Any]:
-    """What the two disagree on, over the oracle's own columns."""
-    wanted = {tuple(line[name] for name in key): line for line in expected}
-    got = {tuple(line[name] for name in key): line for line in found}
-    assert len(wanted) == len(expected)
-    assert len(got) == len(found)
-    differences: list[Any] = [("only on one side", identity) for identity in wanted.keys() ^ got.keys()]
-    for identity in wanted.keys() & got.keys():
-        for name, value in wanted[identity].items():
-            if not name.startswith("_") and name not in ignored and got[identity][name] != value:
-                differences.append((identity, name, "oracle", value, "sql", got[identity][name]))
-    return differences
-
-
-_VAT_KEY = ("period_month", "currency", "billing_type_name", "status_class", "vat_class", "rate_source")
-
-
-def _one_rounding_line(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The oracle tells a rounding row's rounding from a header's; the mart has one line for both."""
-    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for sent in lines:
-        line = {name: value for name, value in sent.items() if name != "invoice_count"}
-        if line["vat_class"] == "rounding":
-            line["rate_source"] = "header"
-        identity = tuple(line[name] for name in _VAT_KEY)
-        if identity not in merged:
-            merged[identity] = line
-            continue
-        for name, value in line.items():
-            if isinstance(value, (int, Decimal)):
-                merged[identity][name] += value
-    return list(merged.values())
-
-
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_thousands_of_generated_invoices_agree_with_the_oracle(house: House, seed: int) -> None:
     rng = random.Random(seed)
@@ -223,18 +184,18 @@ def test_thousands_of_generated_invoices_agree_with_the_oracle(house: House, see
         # The oracle leaves the status of an ordinary row without VAT open.
         if found["vat_status"] == "zero":
             found["vat_status"] = None
-    assert _differences(invoices, house.records("from core.invoices"), ("invoice_id",)) == []
-    assert _differences(rows, found_rows, ("invoice_id", "row_nr")) == []
+    assert differences(invoices, house.records("from core.invoices"), ("invoice_id",)) == []
+    assert differences(rows, found_rows, ("invoice_id", "row_nr")) == []
     summary = oracle.vat_summary(invoices, rows)
-    assert _differences(_one_rounding_line(summary), house.records("from mart.vat_summary"), _VAT_KEY) == []
+    assert differences(one_rounding_line(summary), house.records("from mart.vat_summary"), VAT_KEY) == []
     boxes = [line for line in oracle.vat_return_draft(summary) if line["period_month"] is not None]
-    assert _differences(boxes, house.records("from mart.vat_return_draft"), ("period_month", "box")) == []
+    assert differences(boxes, house.records("from mart.vat_return_draft"), ("period_month", "box")) == []
     balance = oracle.customer_balance(invoices, as_of=dt.date(2026, 3, 1), paid=None)
     found_balance = house.records("from mart.customer_balance")
     as_of = {line["as_of"] for line in found_balance}
     assert len(as_of) == 1
     balance = oracle.customer_balance(invoices, as_of=as_of.pop(), paid=None)
-    assert _differences(balance, found_balance, ("customer_nr", "currency")) == []
+    assert differences(balance, found_balance, ("customer_nr", "currency")) == []
 
 
 @pytest.mark.parametrize("seed", [4, 5])
