@@ -14,7 +14,7 @@ COUNT = 200
 
 @pytest.mark.timeout(600)
 def test_two_hundred_mixes_of_faults_end_in_the_oracles_tables_or_fail_by_name() -> None:
-    outcomes = list(telling(COUNT, seed=1, jobs=4))
+    outcomes = list(telling(COUNT, seed=1, jobs=6))
     wrong = [(outcome.seed, outcome.wrong[0][:600]) for outcome in outcomes if outcome.wrong]
     assert wrong == []
     assert len(outcomes) == COUNT
