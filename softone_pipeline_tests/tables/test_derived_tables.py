@@ -8,6 +8,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
