@@ -5,12 +5,14 @@ from pydantic import Field
 
 from softone_pipeline.definitions import build_definitions
 from softone_pipeline.orchestration.schedules import REFRESH_CRON, REREAD_CRON
+from softone_pipeline.orchestration.verification import VERIFY_CRON
 from softone_pipeline.settings import PREFIX, PipelineSettings
 
 
 class _Scaffolder(dg.Scaffolder):
     def scaffold(self, request: dg.ScaffoldRequest) -> None:
-        dg.scaffold_component(request, {"env_prefix": PREFIX, "refresh_cron": REFRESH_CRON, "reread_cron": REREAD_CRON})
+        crons = {"refresh_cron": REFRESH_CRON, "reread_cron": REREAD_CRON, "verify_cron": VERIFY_CRON}
+        dg.scaffold_component(request, {"env_prefix": PREFIX, **crons})
 
 
 @dg.scaffold_with(_Scaffolder)
@@ -26,6 +28,7 @@ class SoftOneComponent(dg.Component, dg.Resolvable, dg.Model):
     owners: list[str] = Field(["team:finance"], description="Owners of the assets: e-mail addresses or team:name.")
     refresh_cron: str | None = Field(REFRESH_CRON, description="When the last days are read again; null: never.")
     reread_cron: str | None = Field(REREAD_CRON, description="When older days are read again; null: never.")
+    verify_cron: str | None = Field(VERIFY_CRON, description="When raw is compared with the ERP; null: never.")
     company: str | None = Field(None, description=PipelineSettings.model_fields["company"].description)
     duckdb_path: str | None = Field(None, description=PipelineSettings.model_fields["duckdb_path"].description)
     start_date: str | None = Field(None, description=PipelineSettings.model_fields["start_date"].description)
@@ -50,4 +53,5 @@ class SoftOneComponent(dg.Component, dg.Resolvable, dg.Model):
             owners=self.owners,
             refresh_cron=self.refresh_cron,
             reread_cron=self.reread_cron,
+            verify_cron=self.verify_cron,
         )

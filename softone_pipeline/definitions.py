@@ -15,6 +15,7 @@ from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.resources import SoftOneResource, WarehouseResource
 from softone_pipeline.orchestration.schedules import REFRESH_CRON, REREAD_CRON, build_job, build_schedules, build_sensor
 from softone_pipeline.orchestration.verification import (
+    VERIFY_CRON,
     build_verification,
     build_verification_job,
     build_verification_schedule,
@@ -31,16 +32,17 @@ def build_definitions(
     owners: Sequence[str] = ("team:finance",),
     refresh_cron: str | None = REFRESH_CRON,
     reread_cron: str | None = REREAD_CRON,
+    verify_cron: str | None = VERIFY_CRON,
     resource_overrides: Mapping[str, Any] | None = None,
     executor: dg.ExecutorDefinition | None = None,
 ) -> dg.Definitions:
     """The assets, the job, schedules, sensor and resources for one company, to be used alone or merged with others.
 
-    `settings` default to the environment (docs/settings.md); `env_prefix` takes the place of SOFTONE_ in the names of all its variables,
-    so that each of several companies has its own. Raises SettingsError when one is malformed.
+    `settings` default to the environment (docs/settings.md); `env_prefix` takes the place of SOFTONE_ in the names of
+    all its variables, so that each of several companies has its own. Raises SettingsError when one is malformed.
     `key_prefix` goes before every asset key and, joined by _, before the name of every job, schedule, sensor and
     resource: nothing then clashes with what is there already. `group_name` gathers all assets in one group.
-    `refresh_cron` and `reread_cron` are when the schedules run, in Stockholm's time; None leaves one out.
+    `refresh_cron`, `reread_cron` and `verify_cron` are when the schedules run, in Stockholm's time; None leaves one out.
     `resource_overrides` replaces the resources "softone" and "warehouse" (named without prefix), for a test or another
     source of secrets. `executor` is the project's: the job has its own, and only one of all that are merged may set it.
     """
@@ -58,7 +60,7 @@ def build_definitions(
         jobs=[build_job(assets, place), build_verification_job(place)],
         schedules=[
             *build_schedules(settings, place, refresh_cron=refresh_cron, reread_cron=reread_cron),
-            build_verification_schedule(place),
+            *([build_verification_schedule(place, verify_cron)] if verify_cron else []),
         ],
         sensors=[build_sensor(assets, place)],
         resources={place.name(role): resource for role, resource in resources.items()},

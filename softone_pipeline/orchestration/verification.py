@@ -15,6 +15,8 @@ from softone_pipeline.softone import SoftOneClient
 from softone_pipeline.tables.proof.verify import DayCertificate, other_settings, verify
 from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
 
+VERIFY_CRON = "30 7 * * 1"
+
 _DAYS_BACK = 14
 _SHOWN = 20
 
@@ -62,13 +64,13 @@ def build_verification_job(place: Placement) -> "dg.UnresolvedAssetJobDefinition
     )
 
 
-def build_verification_schedule(place: Placement) -> dg.ScheduleDefinition:
+def build_verification_schedule(place: Placement, cron: str) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name=place.name("verify_recent_days"),
         job_name=place.name("verify"),
-        cron_schedule="30 7 * * 1",
+        cron_schedule=cron,
         execution_timezone=STOCKHOLM.key,
-        description="Monday mornings, after the refresh: the last fourteen days, read again and compared.",
+        description="Monday mornings unless told otherwise, after the refresh: the last fourteen days, read again and compared.",
     )
 
 

@@ -90,18 +90,27 @@ def test_two_companies_stand_in_a_project_that_has_the_same_names_already(
     merged = dg.Definitions.merge(
         THEIRS,
         build_definitions(env_prefix="ACME_", key_prefix="acme"),
-        build_definitions(env_prefix="BOLAGET_", key_prefix=["bolag", "two"], group_name="ekonomi", refresh_cron=None),
+        build_definitions(
+            env_prefix="BOLAGET_",
+            key_prefix=["bolag", "two"],
+            group_name="ekonomi",
+            refresh_cron=None,
+            verify_cron=None,
+        ),
     )
     dg.Definitions.validate_loadable(merged)
     repository = merged.get_repository_def()
     assert {name for name in repository.job_names if not name.startswith("__")} == {
         "refresh",
         "acme_refresh",
+        "acme_verify",
         "bolag_two_refresh",
+        "bolag_two_verify",
     }
     assert {schedule.name for schedule in repository.schedule_defs} == {
         "acme_refresh_recent_days",
         "acme_reread_older_days",
+        "acme_verify_recent_days",
         "bolag_two_reread_older_days",
     }
     graph = merged.resolve_asset_graph()
@@ -138,6 +147,7 @@ def test_their_own_start_schedule_and_resources(plant: Plant, tmp_path: Path) ->
         owners=["team:data"],
         refresh_cron="15 6 * * 1-5",
         reread_cron=None,
+        verify_cron=None,
         resource_overrides={"softone": SoftOneResource(base_url=plant.sandbox.base_url, page_size=2)},
     )
     (schedule,) = definitions.get_repository_def().schedule_defs
@@ -191,6 +201,7 @@ attributes:
   group_name: {name}
   refresh_cron: "0 6 * * *"
   reread_cron: null
+  verify_cron: null
   start_date: "{FIRST_DAY}"
 """,
             encoding="utf-8",
