@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -92,6 +93,11 @@ class Reading:
         return {invoice.key: invoice for page in self.content for invoice in page.invoices}
 
     @property
+    def tally(self) -> Counter[Key]:
+        """How often each invoice came: of one that the server sends twice, only one may have been missed."""
+        return Counter(key for page in self.content for key in page.keys)
+
+    @property
     def first_page(self) -> int | None:
         """The number of the first page as this reading found it. None: it may be either."""
         numbers = [page.number for page in self.pages]
@@ -119,7 +125,7 @@ def read_stable(ask: Ask, habits: Habits, *, note: Callable[[str], None]) -> Rea
     agreeing = 1
     for number in range(1, MOST_READINGS + 1):
         reading = Reading(dt.datetime.now(dt.UTC), list(read_pages(ask, habits)))
-        agrees = before is not None and reading.invoices.keys() == before.invoices.keys()
+        agrees = before is not None and reading.tally == before.tally
         agreeing = agreeing + 1 if agrees else 1
         if agrees and doubt == _UNCHECKABLE:
             return reading
