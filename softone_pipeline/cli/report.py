@@ -18,7 +18,7 @@ from softone_pipeline.settings import STOCKHOLM, PipelineSettings
     "--out",
     "target",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The file to write. Default: …_report.html beside the published database; an earlier report is replaced.",
+    help="The file to write. Default: …_report….html beside the published database; an earlier one is replaced.",
 )
 @click.option(
     "--since",

@@ -1,4 +1,4 @@
-"""The assets, in the order data walks: raw, core, mart, the published copy.
+"""The assets, in the order data walks: raw, core, mart, the published copy and the report.
 
 Bodies stay short: what they do lives in `tables/` and `warehouse/`. Only raw is partitioned: every event costs
 Dagster about 14 ms, and core compares itself with raw, so it is right whatever days were loaded, in any order.
@@ -19,6 +19,7 @@ from softone_pipeline.orchestration.metadata import definition_metadata
 from softone_pipeline.orchestration.partitions import daily_partitions, days
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.resources import WarehouseResource
+from softone_pipeline.report import report_path, write_report
 from softone_pipeline.settings import PipelineSettings, stockholm_today
 from softone_pipeline.tables import MART_TABLES
 from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
@@ -58,6 +59,7 @@ def build_assets(settings: PipelineSettings, place: Placement) -> list[dg.Assets
         _core(settings, place),
         *(_mart(table, settings, place) for table in MART_TABLES),
         _published(settings, place),
+        _report(settings, place),
     ]
 
 
@@ -273,6 +275,35 @@ def _published(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinit
         )
 
     return database
+
+
+def _report(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=place.report,
+        deps=[place.published],
+        description=(
+            "One HTML page for finance people, from the published copy: receivables and their ageing, invoicing and VAT "
+            "by month, what has changed since the last report, and how the checks stand. It opens offline."
+        ),
+        group_name=place.group("published"),
+        kinds={"html"},
+        owners=place.owners,
+        metadata={"path": dg.MetadataValue.path(str(report_path(settings)))},
+        automation_condition=_when_fed(),
+    )
+    def report() -> dg.MaterializeResult:  # type: ignore[type-arg]
+        written = write_report(settings)
+        return dg.MaterializeResult(
+            metadata={
+                "path": dg.MetadataValue.path(str(written.path.resolve())),
+                "changes": written.changes,
+                "changes_since": dg.MetadataValue.timestamp(written.since),
+                "failed_checks": written.failed_checks,
+                "size_bytes": written.size_bytes,
+            }
+        )
+
+    return report
 
 
 def _when_fed() -> dg.AutomationCondition[Any]:

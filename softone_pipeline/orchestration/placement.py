@@ -47,6 +47,11 @@ class Placement:
         """The asset that is the analysts' copy."""
         return dg.AssetKey([*self.key_prefix, "published", "database"])
 
+    @property
+    def report(self) -> dg.AssetKey:
+        """The asset that is the page for finance people."""
+        return dg.AssetKey([*self.key_prefix, "published", "report"])
+
     def group(self, stage: str) -> str:
         return self.group_name or self.name(stage)
 

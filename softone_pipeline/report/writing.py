@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -36,8 +37,9 @@ class Reported:
 
 
 def report_path(settings: PipelineSettings) -> Path:
-    """Where the report lies unless told otherwise: beside the published copy."""
-    return settings.duckdb_path.with_name(f"{settings.duckdb_path.stem}_report.html")
+    """Where the report lies unless told otherwise: beside the published copy, one for each company in it."""
+    label = "" if settings.company == "default" else "_" + re.sub(r"[^\w-]+", "_", settings.company)
+    return settings.duckdb_path.with_name(f"{settings.duckdb_path.stem}_report{label}.html")
 
 
 def write_report(

@@ -23,13 +23,14 @@ from softone_pipeline_tests.orchestration.gate import Gate
 RAW = dg.AssetKey(["raw", "customer_invoices"])
 PAYMENTS = dg.AssetKey(["raw", "payment_status"])
 BALANCE = dg.AssetKey(["mart", "customer_balance"])
+PUBLISHED = {dg.AssetKey(["published", "database"]), dg.AssetKey(["published", "report"])}
 DERIVED = {
     dg.AssetKey(["core", "invoices"]),
     dg.AssetKey(["core", "invoice_rows"]),
     dg.AssetKey(["mart", "vat_summary"]),
     dg.AssetKey(["mart", "vat_return_draft"]),
     BALANCE,
-    dg.AssetKey(["published", "database"]),
+    *PUBLISHED,
 }
 
 # What the sensor keeps fresh.

@@ -17,13 +17,13 @@ from softone_pipeline_tests.orchestration.conftest import (
     FIRST_DAY,
     LAST_DAY,
     PAYMENTS,
+    PUBLISHED,
     RAW,
     Plant,
     known,
     truth,
 )
 
-PUBLISHED = dg.AssetKey(["published", "database"])
 SECOND_DAY = FIRST_DAY + dt.timedelta(days=1)
 
 
@@ -107,7 +107,7 @@ def test_days_loaded_one_by_one_are_followed_by_one_search_for_payments_an_hour(
         assert sensor.tick() == DERIVED
         assert sensor.run(DERIVED)
         assert sensor.tick() == set()
-    assert sensor.tick(later=dt.timedelta(hours=1)) == {PAYMENTS, BALANCE, PUBLISHED}
+    assert sensor.tick(later=dt.timedelta(hours=1)) == {PAYMENTS, BALANCE, *PUBLISHED}
 
 
 def test_the_days_that_stand_of_a_full_run_that_failed_are_passed_on(sensor: Sensor, plant: Plant) -> None:

@@ -23,6 +23,7 @@ from softone_pipeline_tests.orchestration.conftest import (
     DERIVED,
     FIRST_DAY,
     LAST_DAY,
+    PUBLISHED,
     RAW,
     Plant,
     days_between,
@@ -137,6 +138,7 @@ def test_what_there_is() -> None:
             False,
             {"softone_warehouse"},
         ),
+        "published/report": ("published", ["html"], ["published/database"], [], False, set()),
     }
     repository = definitions.get_repository_def()
     assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == {"refresh", "verify"}
@@ -160,7 +162,7 @@ def test_every_asset_says_what_it_is_whose_it_is_and_what_each_column_means(grap
         assert node.description, key
         assert list(node.owners) == ["team:finance"]
         if key not in TABLE_OF:
-            assert key == dg.AssetKey(["published", "database"])
+            assert key in PUBLISHED
             continue
         table: Table = TABLE_OF[key]
         schema = node.metadata["dagster/column_schema"]
@@ -326,4 +328,4 @@ def test_workspaces_here_and_in_the_package_are_one_and_name_the_location_as_pyp
 
 def test_every_derived_table_is_an_asset() -> None:
     derived = {dg.AssetKey([table.schema, table.name]) for table in TABLES if table.select is not None}
-    assert derived == DERIVED - {dg.AssetKey(["published", "database"])}
+    assert derived == DERIVED - PUBLISHED

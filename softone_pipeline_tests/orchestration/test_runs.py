@@ -21,6 +21,7 @@ from softone_pipeline_tests.orchestration.conftest import (
     FIRST_DAY,
     LAST_DAY,
     PAYMENTS,
+    PUBLISHED,
     RAW,
     Plant,
     adds_up,
@@ -226,7 +227,7 @@ def evaluations(plant: Plant, run_ids: Sequence[str]) -> dict[tuple[str, str], d
 
 def test_every_check_of_every_table_is_evaluated_and_none_finds_a_wrong_number(plant: Plant) -> None:
     found = evaluations(plant, plant.load().run_ids)
-    tables = {key.to_user_string() for key in BEHIND_RAW | {RAW}} - {"published/database"}
+    tables = {key.to_user_string() for key in (BEHIND_RAW | {RAW}) - PUBLISHED}
     assert tables <= {f"{table.schema}/{table.name}" for table in TABLES}
     assert found.keys() == {(table, check) for table in tables for check in ("not_null", "unique")} | {
         (f"{check.table.schema}/{check.table.name}", check.name) for check in CHECKS

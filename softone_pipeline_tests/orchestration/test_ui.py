@@ -34,6 +34,7 @@ DERIVED = {
     "mart/vat_return_draft",
     "mart/customer_balance",
     "published/database",
+    "published/report",
 }
 CREDENTIALS = Credentials(
     company_api_key="company-key-9f31c2",

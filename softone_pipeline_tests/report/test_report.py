@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from softone_pipeline.cli import main
-from softone_pipeline.report import write_report
+from softone_pipeline.report import report_path, write_report
 from softone_pipeline.report.numbers import amount, short, whole
 from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.warehouse import handed_over, publish
@@ -125,6 +125,12 @@ def test_changes_count_from_the_report_that_stood_there(hostile: House, tmp_path
 def test_a_company_without_invoices_has_a_page_that_says_so(warehouse: object, settings: PipelineSettings) -> None:
     page = write_report(_published(House(warehouse, settings))).path.read_text(encoding="utf-8")  # type: ignore[arg-type]
     assert "Inga definitiva fakturor än." in page
+
+
+def test_each_company_in_a_database_has_a_report_of_its_own(settings: PipelineSettings) -> None:
+    named = settings.model_copy(update={"company": "Åkeri & Co/2"})
+    assert report_path(settings).name == "softone_report.html"
+    assert report_path(named).name == "softone_report_Åkeri_Co_2.html"
 
 
 def test_the_command_writes_it_in_english_too(
