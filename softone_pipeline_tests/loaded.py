@@ -6,7 +6,7 @@ import datetime as dt
 from pathlib import Path
 
 from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
-from softone_pipeline.settings import ErpSettings, PipelineSettings
+from softone_pipeline.settings import ErpSettings, PipelineSettings, stockholm_today
 from softone_pipeline.softone import SoftOneClient
 from softone_pipeline.tables import MACROS, MART_TABLES, TABLES
 from softone_pipeline.tables.core.refresh import refresh_core, set_variables
@@ -14,8 +14,9 @@ from softone_pipeline.tables.raw.loading import load_days
 from softone_pipeline.tables.raw.payments import load_payments
 from softone_pipeline.warehouse import Warehouse, publish
 
-FIRST_DAY = dt.date(2026, 1, 10)
-LAST_DAY = dt.date(2026, 3, 20)
+# Up to today: what is open is aged by the day on which it was asked for.
+LAST_DAY = stockholm_today()
+FIRST_DAY = LAST_DAY - dt.timedelta(days=69)
 
 
 def load_company(folder: Path, *, payments: bool = True) -> PipelineSettings:

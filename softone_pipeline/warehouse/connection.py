@@ -45,6 +45,12 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
 _FACTS = "raw"
 _OWNER_ONLY = 0o600
 
+_VERSION_COLUMNS = {
+    "version": "Counts up when a table changes its shape.",
+    "declarations": "Digest of all declarations and macros.",
+    "written_at": "When this version was written.",
+}
+
 
 class Warehouse:
     """The pipeline's own database file. One process at a time may hold it, so hold it briefly.
@@ -245,6 +251,8 @@ class Warehouse:
             "comment on table raw.warehouse_version is "
             "'One row: the version of the tables'' shape, and a digest of their declarations.'"
         )
+        for column, meaning in _VERSION_COLUMNS.items():
+            connection.execute(f"comment on column raw.warehouse_version.{column} is '{meaning}'")
         connection.execute(
             "insert into raw.warehouse_version values (?, ?, now())", [SCHEMA_VERSION, self._declarations]
         )

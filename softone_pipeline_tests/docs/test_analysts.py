@@ -1,0 +1,106 @@
+"""The analysts' page: each of its queries runs as it stands, and answers what the tables hold by another way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+import softone_pipeline
+from softone_pipeline_tests.loaded import load_company
+
+PAGE = Path(softone_pipeline.__file__).parent / "docs" / "analysts.md"
+QUERIES = dict(re.findall(r"```sql\n-- ([\w-]+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    settings = load_company(tmp_path_factory.mktemp("loaded"))
+    with duckdb.connect(str(settings.duckdb_path), read_only=True) as connection:
+        yield connection
+
+
+def records(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
+    result = connection.execute(sql)
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def scalar(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    row = connection.execute(sql).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_there_are_ten_questions() -> None:
+    assert len(QUERIES) == PAGE.read_text(encoding="utf-8").count("```sql") == 10
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_each_query_answers_with_rows(published: duckdb.DuckDBPyConnection, name: str) -> None:
+    found = records(published, QUERIES[name])
+    assert found or name == "unknown-vat"
+    for row in found:
+        # a ratio may be a double; an amount never
+        doubles = {column for column, value in row.items() if isinstance(value, float)}
+        assert doubles <= {"days_sales_outstanding", "credited_percent"}
+
+
+def test_the_largest_debtor_is_the_one_with_most_open(published: duckdb.DuckDBPyConnection) -> None:
+    first, *others = records(published, QUERIES["who-owes-most"])
+    most = scalar(published, "select max(open_amount) from mart.customer_balance where payment_basis = 'known'")
+    assert first["open_amount"] == most > others[0]["open_amount"]
+
+
+def test_the_buckets_of_the_ageing_add_up(published: duckdb.DuckDBPyConnection) -> None:
+    for row in records(published, QUERIES["ageing"]):
+        parts = [value for value in row.values() if isinstance(value, Decimal)]
+        assert sum(parts[:-1]) == row["open_amount"]
+
+
+def test_vat_by_month_comes_to_the_totals_of_the_invoices(published: duckdb.DuckDBPyConnection) -> None:
+    total = scalar(published, "select sum(total_amount) from core.invoices where status_class = 'counted'")
+    assert sum(row["net"] + row["vat"] for row in records(published, QUERIES["vat-by-month"])) == total
+
+
+def test_what_changed_names_what_the_evening_changed(published: duckdb.DuckDBPyConnection) -> None:
+    found = records(published, QUERIES["changed-since-close"])
+    gone = scalar(published, "select count(*) from raw.customer_invoices where end_reason = 'missing'")
+    assert sum(row["end_reason"] == "missing" for row in found) == gone > 0
+    assert {row["change"] for row in found} >= {"changed", "redated"}
+
+
+def test_a_moved_invoice_is_told_with_both_dates(published: duckdb.DuckDBPyConnection) -> None:
+    found = records(published, QUERIES["redated"])
+    assert len(found) == scalar(published, "select count(*) from raw.customer_invoices where end_reason = 'redated'")
+    assert all(row["earlier_date"] != row["later_date"] for row in found)
+
+
+def test_the_balance_known_in_a_far_future_is_the_balance_now(published: duckdb.DuckDBPyConnection) -> None:
+    found = records(published, QUERIES["balance-as-known"])
+    assert sum(row["net_invoiced"] for row in found) == scalar(
+        published, "select sum(net_invoiced) from mart.customer_balance"
+    )
+
+
+def test_days_of_sales_outstanding_is_open_over_invoiced(published: duckdb.DuckDBPyConnection) -> None:
+    (row,) = records(published, QUERIES["dso"])
+    assert row["days_sales_outstanding"] == pytest.approx(float(90 * row["open_amount"] / row["invoiced"]), abs=0.06)
+
+
+def test_every_table_and_column_of_the_published_file_says_what_it_is(published: duckdb.DuckDBPyConnection) -> None:
+    silent = published.execute(
+        """
+        select schema_name, table_name, null as column_name from duckdb_tables() where coalesce(comment, '') = ''
+        union all
+        select schema_name, view_name, null from duckdb_views() where not internal and coalesce(comment, '') = ''
+        union all
+        select schema_name, table_name, column_name from duckdb_columns() where not internal and coalesce(comment, '') = ''
+        """
+    ).fetchall()
+    assert silent == []
