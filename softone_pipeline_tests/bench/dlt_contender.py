@@ -39,12 +39,12 @@ def load(days: list[dt.date], folder: Path) -> None:
     invoices: dict[str, Any] = {
         "name": "invoices",
         "parallelized": True,
-        "columns": {name: money for name in amounts},
+        "columns": {name: {"name": name, **money} for name in amounts},
         "nested_hints": {
             "InvoiceRows": {
                 "columns": {
-                    **{name: money for name in (*row_amounts, *prices)},
-                    "accounts": {"data_type": "json"},
+                    **{name: {"name": name, **money} for name in (*row_amounts, *prices)},
+                    "accounts": {"name": "accounts", "data_type": "json"},
                 }
             }
         },
