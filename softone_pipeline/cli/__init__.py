@@ -1,4 +1,5 @@
-"""The command line: softone demo | check | backfill | up | verify | explain | report | export | sandbox. One module a command.
+"""The command line: softone demo | check | backfill | up | verify | explain | reconcile | report | export
+| sandbox. One module a command.
 
 Only words and exit codes live here; what a command does lives in the rooms behind it. They are imported inside
 the commands, because importing Dagster takes two seconds that `softone --help` need not cost.
@@ -21,6 +22,7 @@ from softone_pipeline.cli.console import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTER
 from softone_pipeline.cli.demo import demo
 from softone_pipeline.cli.explain import explain
 from softone_pipeline.cli.export import export
+from softone_pipeline.cli.reconcile import reconcile
 from softone_pipeline.cli.report import report
 from softone_pipeline.cli.sandbox import sandbox
 from softone_pipeline.cli.up import up
@@ -70,5 +72,5 @@ def main(debug: bool) -> None:
     logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(levelname)s %(message)s")
 
 
-for command in (demo, check, backfill, up, verify, explain, report, export, sandbox):
+for command in (demo, check, backfill, up, verify, explain, reconcile, report, export, sandbox):
     main.add_command(command)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
+from rich.segment import Segments
 from rich.table import Table as RichTable
 
 EXIT_FAILED = 1
@@ -25,12 +26,12 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     """Print rows under a title; numbers to the right, as Swedish readers write them."""
     table = RichTable(title=f"\n{title}", title_justify="left", box=None, title_style="bold")
     for index, name in enumerate(columns):
-        is_number = bool(rows) and isinstance(rows[0][index], (int, Decimal))
+        is_number = any(isinstance(row[index], (int, Decimal)) for row in rows)
         table.add_column(name, justify="right" if is_number else "left", no_wrap=is_number)
     for row in rows:
         table.add_row(*(swedish(value) for value in row))
     # Wider than the terminal rather than with amounts cut short.
-    out.print(table, width=max(out.width, _WIDEST), crop=False, no_wrap=True)
+    out.print(Segments(out.render(table, out.options.update(width=max(out.width, _WIDEST)))), crop=False)
 
 
 def print_json(value: Any) -> None:

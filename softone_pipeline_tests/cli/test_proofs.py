@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
+from softone_pipeline.tables.proof.ledger import parse_amount
 from softone_pipeline_tests.cli.conftest import FIRST_DAY, LAST_DAY, Shell
 
 RANGE = ("--from", str(FIRST_DAY), "--to", str(LAST_DAY))
@@ -121,6 +122,7 @@ def test_a_day_that_cannot_be_read_is_not_certified(loaded: Loaded) -> None:
         ("explain", "vat", "2026-02", "25"),
         ("explain", "balance", "1"),
         ("explain", "invoice", "1"),
+        ("reconcile", "--period", "2026-02", "--vat-25", "1"),
     ],
 )
 def test_without_a_database_the_next_step_is_said(loaded: Loaded, tmp_path: Path, command: tuple[str, ...]) -> None:
@@ -241,3 +243,126 @@ def test_what_cannot_be_explained_is_said_with_what_to_do(
     done = loaded.shell.run("explain", *arguments)
     assert done.returncode == status
     assert said in done.stderr
+
+
+def _ours(shell: Shell) -> dict[str, Decimal]:
+    found = shell.query(
+        "select 'vat-' || vat_class, sum(vat_amount) from mart.vat_summary where status_class = 'counted' "
+        "and period_month = '2026-02-01' and vat_class in ('25', '12', '6') group by all "
+        "union all select 'receivables', sum(total_amount) from core.invoices "
+        "where status_class = 'counted' and date_trunc('month', invoice_date) = '2026-02-01'"
+    )
+    return dict(found)
+
+
+def _swedish(amount: Decimal) -> str:
+    return f"{amount:,.2f}".replace(",", "\u00a0").replace(".", ",").replace("-", "\u2212")
+
+
+def test_figures_that_tie_are_said_to_tie(loaded: Loaded) -> None:
+    ours = _ours(loaded.shell)
+    options = [part for name, amount in ours.items() for part in (f"--{name}", _swedish(amount))]
+    ((still_open,),) = loaded.shell.query(
+        "select sum(open_amount) from mart.receivables_as_known(null) where invoice_date <= '2026-02-28'"
+    )
+    options += ["--receivables-open", _swedish(still_open)]
+    ours |= {"receivables-open": still_open}
+    found = _json(loaded.shell, "reconcile", "--period", "2026-02", *options)
+    assert found["ties"]
+    assert {p["name"]: p["ours"] for p in found["positions"] if p["theirs"]} == {k: str(v) for k, v in ours.items()}
+
+
+def test_a_difference_is_explained_by_the_invoice_and_the_kind_that_make_it(loaded: Loaded) -> None:
+    ours = _ours(loaded.shell)
+    ((preliminary,),) = loaded.shell.query(
+        "select sum(total_amount) from core.invoices where status_class = 'preliminary' "
+        "and date_trunc('month', invoice_date) = '2026-02-01'"
+    )
+    options = ("reconcile", "--period", "2026-02", "--receivables")
+    found = _json(loaded.shell, *options, str(ours["receivables"] + preliminary), status=1)
+    (position,) = (p for p in found["positions"] if p["name"] == "receivables")
+    assert position["difference"] == str(preliminary)
+    assert "preliminary" in position["together"]
+    # The document's invoice left out of the ledger.
+    found = _json(loaded.shell, *options, str(ours["receivables"] - 628), status=1)
+    (position,) = (p for p in found["positions"] if p["name"] == "receivables")
+    assert [(i["invoice_id"], i["how"]) for i in position["same_amount"] if i["invoice_id"] == 12677557] == [
+        (12677557, "counted here, not in the ledger")
+    ]
+    said = loaded.shell.run(*options, str(ours["receivables"] - 628))
+    assert said.returncode == 1
+    assert "\u2212628,00" in said.stdout
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252"])
+def test_a_ledgers_csv_is_read_as_ledgers_write_it(loaded: Loaded, tmp_path: Path, encoding: str) -> None:
+    ours = _ours(loaded.shell)
+    lines = [
+        "konto;saldo",
+        f"2611 Utgående moms 25 %;{_swedish(-ours['vat-25'])}",
+        f"moms 12 %;{_swedish(ours['vat-12'])}",
+        "3001 Försäljning;\u221299,00",
+    ]
+    file = tmp_path / "huvudbok.csv"
+    file.write_text("\n".join(lines).replace("\u2212", "-"), encoding=encoding)
+    found = _json(loaded.shell, "reconcile", "--period", "2026-02", "--totals", str(file))
+    assert {p["name"]: p["difference"] for p in found["positions"] if p["theirs"]} == {
+        "vat-25": "0.00",
+        "vat-12": "0.00",
+    }
+
+
+def test_a_file_of_invoices_names_the_very_ones_that_differ(loaded: Loaded, tmp_path: Path) -> None:
+    theirs = loaded.shell.query(
+        "select invoice_nr, sum(total_amount) from core.invoices where status_class = 'counted' "
+        "and date_trunc('month', invoice_date) = '2026-02-01' group by all order by all"
+    )
+    ledger = dict(theirs)
+    del ledger["99233"]
+    other = next(iter(ledger))
+    ledger[other] += 5
+    ledger["777777"] = Decimal("10.00")
+    file = tmp_path / "fakturor.csv"
+    file.write_text("fakturanr;belopp\n" + "".join(f"{n};{_swedish(a)}\n" for n, a in ledger.items()), encoding="utf-8")
+    found = _json(loaded.shell, "reconcile", "--period", "2026-02", "--invoices", str(file), status=1)
+    assert {(i["invoice_nr"], i["what"]) for i in found["invoices"]} == {
+        ("99233", "not in the ledger's file"),
+        (other, "another amount"),
+        ("777777", "no invoice with this number here"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--period", "2026-02"), "at least one"),
+        (("--period", "2026-02", "--receivables", "1,234"), "is no amount"),
+        (("--period", "feb", "--receivables", "1"), "no month"),
+        (("--period", "2026-02", "--totals", "nowhere.csv"), "nowhere.csv"),
+    ],
+)
+def test_figures_that_cannot_be_read_are_refused(loaded: Loaded, arguments: tuple[str, ...], said: str) -> None:
+    done = loaded.shell.run("reconcile", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("1 234 567,89", "1234567.89"),
+        ("1\u00a0234\u202f567,8 kr", "1234567.80"),
+        ("\u22121.234,50", "-1234.50"),
+        ("1,234.50", "1234.50"),
+        ("12,00-", "-12.00"),
+        ("-0", "0.00"),
+    ],
+)
+def test_amounts_are_read_exactly_as_they_are_written(text: str, amount: str) -> None:
+    assert parse_amount(text) == Decimal(amount)
+
+
+@pytest.mark.parametrize("text", ["1,234", "1.234.5", "12,345", "--1", "-1-", "", "tolv", "1 2,3,4", "NaN", "1e3"])
+def test_amounts_that_could_mean_two_things_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no amount"):
+        parse_amount(text)
