@@ -30,14 +30,13 @@ def verify(first: dt.datetime, last: dt.datetime, page_size: int | None, as_json
     """
     from softone_pipeline.softone import SoftOneClient
     from softone_pipeline.tables.proof import verify as proof
+    from softone_pipeline.tables.raw.pseudonymising import Privacy
     from softone_pipeline.warehouse import open_published
 
     settings, erp = PipelineSettings.load(), ErpSettings.load()
     first_day, last_day = first.date(), last.date()
     if first_day > last_day:
         raise click.UsageError(f"--from {first_day} is after --to {last_day}.")
-    with open_published(settings.duckdb_path):
-        pass  # says so at once when there is nothing to hold the ERP against
     with SoftOneClient(proof.other_settings(erp, page_size)) as client:
         days = proof.verify(
             client,
@@ -45,6 +44,7 @@ def verify(first: dt.datetime, last: dt.datetime, page_size: int | None, as_json
             company=settings.company,
             first_day=first_day,
             last_day=last_day,
+            privacy=Privacy.of(settings),
         )
     if as_json:
         print_json(

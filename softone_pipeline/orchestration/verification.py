@@ -14,6 +14,7 @@ from softone_pipeline.settings import STOCKHOLM, PipelineSettings, stockholm_tod
 from softone_pipeline.softone import SoftOneClient
 from softone_pipeline.tables.proof.verify import DayCertificate, other_settings, verify
 from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
+from softone_pipeline.tables.raw.pseudonymising import Privacy
 
 VERIFY_CRON = "30 7 * * 1"
 
@@ -49,7 +50,14 @@ def build_verification(settings: PipelineSettings, place: Placement) -> dg.Asset
         recent = max(settings.start_date, last - dt.timedelta(days=_DAYS_BACK - 1))
         first = dt.date.fromisoformat(config.first_day) if config.first_day else recent
         with SoftOneClient(other_settings(softone.settings())) as client:
-            days = verify(client, warehouse.get_connection, company=settings.company, first_day=first, last_day=last)
+            days = verify(
+                client,
+                warehouse.get_connection,
+                company=settings.company,
+                first_day=first,
+                last_day=last,
+                privacy=Privacy.of(settings),
+            )
         return _result(days)
 
     return verified_against_erp

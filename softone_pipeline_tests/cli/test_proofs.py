@@ -106,6 +106,17 @@ def test_what_happened_in_the_erp_since_is_told_apart_by_asking_for_it_by_id(loa
     }  # fmt: skip
 
 
+def test_pseudonyms_are_compared_with_pseudonyms_and_another_setting_is_refused(loaded: Loaded, tmp_path: Path) -> None:
+    hidden = {"SOFTONE_PSEUDONYMISE": "all", "SOFTONE_HASH_KEY": "en nyckel som är lång nog för ett prov"}
+    days = ("--from", "2026-02-23", "--to", "2026-02-24")
+    shell = Shell(tmp_path, loaded.shell.variables | hidden)
+    assert shell.run("backfill", *days).returncode == 0
+    assert _json(shell, "verify", *days)["is_whole"]
+    done = Shell(tmp_path, loaded.shell.variables).run("verify", *days)
+    assert done.returncode == 2
+    assert "SOFTONE_PSEUDONYMISE" in done.stderr
+
+
 def test_a_day_that_cannot_be_read_is_not_certified(loaded: Loaded) -> None:
     with Sandbox(loaded.company, faults=["null:rate=1"], faults_in_a_row=None) as sandbox:
         changed = {"SOFTONE_BASE_URL": sandbox.base_url, "SOFTONE_MAX_ATTEMPTS": "2"}

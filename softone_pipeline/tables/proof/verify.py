@@ -23,11 +23,13 @@ from softone_pipeline.settings import ErpSettings
 from softone_pipeline.softone import (
     InvoiceAnswer,
     InvoiceUnreadable,
+    Pseudonymiser,
     ReceivedInvoice,
     SoftOneClient,
     Window,
     normalise_invoice,
 )
+from softone_pipeline.tables.raw.pseudonymising import Privacy, hide_answer, hide_window
 
 Kind = Literal["changed", "moved", "not_here", "not_there", "quarantined"]
 
@@ -105,11 +107,15 @@ def verify(
     company: str,
     first_day: dt.date,
     last_day: dt.date,
+    privacy: Privacy | None = None,
 ) -> list[DayCertificate]:
     """Read the range again in windows of several days and compare it with the store as of the moment of asking.
 
-    Give a client of `other_settings`. Windows that fail leave their days unverified; raises AuthenticationError.
+    Give a client of `other_settings`, and the `privacy` that loading has: pseudonyms are compared with pseudonyms.
+    Windows that fail leave their days unverified. Raises AuthenticationError, and SettingsError for another privacy.
     """
+    with open_store() as store:
+        hide = _pseudonymiser(store, company, privacy or Privacy())
     certificates = {day: DayCertificate(day) for day in _days(first_day, last_day)}
     looks: list[tuple[Window, list[_There]]] = []
     windows = list(_windows(first_day, last_day))
@@ -118,7 +124,7 @@ def verify(
             for day in _days(first, last):
                 certificates[day].failed = str(outcome)
         else:
-            found = [_there(invoice, outcome) for invoice in outcome.invoices]
+            found = [_there(invoice, outcome) for invoice in hide_window(hide, outcome).invoices]
             # Its payloads are not needed any more: memory stays flat however long the range is.
             looks.append(
                 (Window(first, last, outcome.asked_at, outcome.include_preliminary, (), outcome.traffic), found)
@@ -131,13 +137,19 @@ def verify(
     answers: dict[int, InvoiceAnswer] = {}
     differing = sorted({i for w, t, h, _ in compared for i in _differing(w, t, h)})
     if len(differing) <= _MOST_ASKED:
-        answers = {answer.invoice_id: answer for answer in client.read_invoices(differing)}
+        answers = {answer.invoice_id: hide_answer(hide, answer) for answer in client.read_invoices(differing)}
     for window, there, here, quarantined in compared:
         for day in _days(window.first_day, window.last_day):
             certificates[day].fetched_at = fetched.get(day)
             certificates[day].verified_at = window.asked_at
         _judge(certificates, window, there=there, here=here, quarantined=quarantined, answers=answers)
     return list(certificates.values())
+
+
+def _pseudonymiser(store: duckdb.DuckDBPyConnection, company: str, privacy: Privacy) -> Pseudonymiser | None:
+    """What loading does to payloads before it writes them. Writes nothing: an empty store has nothing to note yet."""
+    has_any = store.execute("select 1 from raw.customer_invoices where company = ? limit 1", [company]).fetchone()
+    return privacy.begin(store, company) if has_any else privacy.pseudonymiser(store, company)
 
 
 def _judge(
