@@ -18,7 +18,7 @@ _PASSING = (
     "rate-limit-bare:rate={rate}",
     "server-error:rate={rate}",
     "server-error:500,rate={rate}",
-    "server-error:503,every=3",
+    "server-error:503,rate={rate}",
     "reset-before:rate={rate}",
     "reset-middle:rate={rate}",
     "cut-length:rate={rate}",
@@ -45,7 +45,7 @@ _ODD = (
     "missing-fields:rate={rate}",
     "dates-with-zone:rate={rate}",
     "bare-token",
-    "short-token:0.1",
+    "short-token:0.8",
     "filter-moved",
 )
 _PAGING = (
