@@ -13,7 +13,8 @@
     ├── WarehouseError              the DuckDB side
     │   ├── WarehouseLockedError    another process holds the file for longer than we wait
     │   ├── WarehouseVersionError   the file was made by a newer or unknown version of this package
-    │   └── WarehouseAccessError    the file or its folder cannot be read or written
+    │   ├── WarehouseAccessError    the file or its folder cannot be read or written
+    │   └── BackupRefusedError      a backup is damaged, foreign, or older than what it would replace
     └── OutputError                 a file for people (export, report) could not be made
         └── OutputRefusedError      what was asked for cannot be: a bad query, a file in the way, too much for Excel
 
@@ -125,6 +126,10 @@ class WarehouseVersionError(WarehouseError):
 
 class WarehouseAccessError(WarehouseError):
     """The database or its folder cannot be read or written (rights, disk full, not a DuckDB file)."""
+
+
+class BackupRefusedError(WarehouseError):
+    """A backup that is damaged, foreign, or older than what it would replace. Nothing was changed."""
 
 
 class OutputError(SoftOneError):

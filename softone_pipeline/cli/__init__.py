@@ -17,11 +17,14 @@ import click
 from dotenv import load_dotenv
 
 from softone_pipeline.cli.backfill import backfill
+from softone_pipeline.cli.backup import backup, restore
 from softone_pipeline.cli.check import check
 from softone_pipeline.cli.console import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, err, escaped
 from softone_pipeline.cli.demo import demo
 from softone_pipeline.cli.explain import explain
 from softone_pipeline.cli.export import export
+from softone_pipeline.cli.forget import forget
+from softone_pipeline.cli.pseudonymise import pseudonymise
 from softone_pipeline.cli.reconcile import reconcile
 from softone_pipeline.cli.report import report
 from softone_pipeline.cli.sandbox import sandbox
@@ -72,5 +75,20 @@ def main(debug: bool) -> None:
     logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(levelname)s %(message)s")
 
 
-for command in (demo, check, backfill, up, verify, explain, reconcile, report, export, sandbox):
+for command in (
+    demo,
+    check,
+    backfill,
+    up,
+    verify,
+    explain,
+    reconcile,
+    report,
+    export,
+    backup,
+    restore,
+    pseudonymise,
+    forget,
+    sandbox,
+):
     main.add_command(command)

@@ -1,16 +1,22 @@
-"""Everything that is derived, brought up to date with raw at once: for the commands that change raw itself."""
+"""For the commands that change raw itself: everything derived brought up to date at once, and no byte left behind."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from softone_pipeline.tables import MART_TABLES
+from softone_pipeline.tables import MACROS, MART_TABLES, TABLES
 from softone_pipeline.tables.core.refresh import refresh_core, set_variables
+from softone_pipeline.warehouse import Published, Warehouse, publish
 
 if TYPE_CHECKING:
     import duckdb
 
     from softone_pipeline.settings import PipelineSettings
+
+
+def warehouse_of(settings: PipelineSettings) -> Warehouse:
+    """The pipeline's own file, with every declared table."""
+    return Warehouse(settings.warehouse_path, TABLES, macros=MACROS, mode=int(settings.duckdb_mode, 8))
 
 
 def rebuild_derived(connection: duckdb.DuckDBPyConnection, settings: PipelineSettings) -> None:
@@ -19,3 +25,10 @@ def rebuild_derived(connection: duckdb.DuckDBPyConnection, settings: PipelineSet
     set_variables(connection, settings)
     for table in MART_TABLES:
         table.rebuild(connection)
+
+
+def rewrite_and_publish(warehouse: Warehouse, settings: PipelineSettings) -> Published:
+    """Replace both files by fresh ones: of what was deleted or changed no byte is left in them."""
+    warehouse.rewrite()
+    with warehouse.connect() as connection:
+        return publish(connection, settings.duckdb_path, mode=int(settings.published_mode, 8))

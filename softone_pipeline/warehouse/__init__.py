@@ -4,9 +4,10 @@ and how files made from it are handed over.
 Knows neither the ERP nor Dagster, nor which tables there are.
 """
 
+from softone_pipeline.warehouse.backup import Manifest, Restored, back_up, read_manifest, restore
 from softone_pipeline.warehouse.connection import SCHEMA_VERSION, Warehouse
 from softone_pipeline.warehouse.copying import STORAGE_VERSION, copy_database, remove_database, wal
-from softone_pipeline.warehouse.handover import PRIVATE, Handover, hand_over, handed_over, registry_of
+from softone_pipeline.warehouse.handover import PRIVATE, Handover, hand_over, handed_over, registry_of, remember
 from softone_pipeline.warehouse.publish import PUBLISHED_MODE, Published, open_published, publish
 from softone_pipeline.warehouse.table import Column, Table
 
@@ -17,15 +18,21 @@ __all__ = [
     "STORAGE_VERSION",
     "Column",
     "Handover",
+    "Manifest",
     "Published",
+    "Restored",
     "Table",
     "Warehouse",
+    "back_up",
     "copy_database",
     "hand_over",
     "handed_over",
     "open_published",
     "publish",
+    "read_manifest",
     "registry_of",
+    "remember",
     "remove_database",
+    "restore",
     "wal",
 ]

@@ -57,6 +57,7 @@ class Warehouse:
 
     `tables` and `macros` (SQL statements) are created when missing; `config` is DuckDB's own configuration.
     `lock_timeout_seconds` is how long to wait for another process to let go of the file, `mode` who may read it.
+    `keep_migrated`: a file of an earlier version is kept beside as it was.
     """
 
     def __init__(
@@ -68,9 +69,11 @@ class Warehouse:
         config: Mapping[str, Any] | None = None,
         lock_timeout_seconds: float = 900,
         mode: int = _OWNER_ONLY,
+        keep_migrated: bool = True,
     ) -> None:
         self.path = path
         self.mode = mode
+        self.keep_migrated = keep_migrated
         self.tables = tuple(tables)
         self.macros = tuple(macros)
         self.config = {**(config or {}), "storage_compatibility_version": STORAGE_VERSION}
@@ -196,7 +199,7 @@ class Warehouse:
                 "file is left alone.",
                 path=str(self.path),
             )
-        if version < SCHEMA_VERSION:
+        if version < SCHEMA_VERSION and self.keep_migrated:
             self._keep_a_copy(connection, version)
         with _transaction(connection):
             for step in range(version, SCHEMA_VERSION):

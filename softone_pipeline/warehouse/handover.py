@@ -82,7 +82,7 @@ def hand_over(
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         yield temporary
         os.chmod(temporary, mode)
-        _remember(database, Handover(path.absolute(), dt.datetime.now(dt.UTC), command, source, known_until))
+        remember(database, path, command=command, source=source, known_until=known_until)
         _place(temporary, path, replace=replace)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}.", path=str(path)) from error
@@ -113,7 +113,9 @@ def _in_the_way(path: Path) -> OutputRefusedError:
     )
 
 
-def _remember(database: Path, entry: Handover) -> None:
+def remember(database: Path, path: Path, *, command: str, source: str, known_until: dt.datetime | None = None) -> None:
+    """Note beside a published database that a file is made from it."""
+    entry = Handover(path.absolute(), dt.datetime.now(dt.UTC), command, source, known_until)
     fields = asdict(entry) | {"path": str(entry.path)}
     line = json.dumps(fields, ensure_ascii=False, default=dt.datetime.isoformat) + "\n"
     # One write to a file opened for appending: two commands at once cannot mix their lines.

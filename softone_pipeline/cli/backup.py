@@ -1,0 +1,78 @@
+"""softone backup and softone restore."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from softone_pipeline.cli.console import escaped, out, swedish
+from softone_pipeline.settings import PipelineSettings
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@click.command()
+@click.argument("dest", type=click.Path(path_type=Path), required=False)
+def backup(dest: Path | None) -> None:
+    """Back up the pipeline's own database: raw history cannot be fetched again.
+
+    DEST is a file, or a folder that gets a file named after the moment; without it, `backups` beside the database.
+    It may run at any time: it waits for the database like every run, and holds it only while it is copied. The
+    backup is one file, readable by whoever may read the database, with digests that `softone restore` checks.
+    """
+    settings = PipelineSettings.load()
+    if not settings.warehouse_path.exists():
+        raise click.UsageError(f"There is no database at {settings.warehouse_path}.")
+
+    from softone_pipeline.tables.rebuild import warehouse_of
+    from softone_pipeline.warehouse import back_up, remember
+
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
+    target = dest or settings.duckdb_path.with_name("backups")
+    if dest is None or target.is_dir() or not target.suffix:
+        target = target / f"{settings.duckdb_path.stem}-{stamp}.zip"
+    # Before it is made: `softone forget` must know of every copy.
+    remember(settings.duckdb_path, target, command="backup", source=str(settings.warehouse_path))
+    manifest = back_up(warehouse_of(settings), target)
+    out.print(f"Backed up {swedish(manifest.row_count)} rows of {len(manifest.rows)} tables to")
+    out.print(f"  {escaped(str(target))} ({swedish(target.stat().st_size)} bytes)", soft_wrap=True)
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Also replace a database that is newer than the backup.")
+def restore(source: Path, *, force: bool) -> None:
+    """Put a backup in the place of the pipeline's own database, and publish it.
+
+    Every byte is checked first, whoever was forgotten since is forgotten again, and a backup of an earlier version is brought up to date. A database that was fetched
+    into after the backup is not replaced without --force. What stood there is kept beside, whatever it was.
+    """
+    settings = PipelineSettings.load()
+
+    from softone_pipeline.tables.raw.forgetting import forget_again, forgotten_in
+    from softone_pipeline.tables.raw.pseudonymising import Privacy
+    from softone_pipeline.tables.rebuild import rebuild_derived, rewrite_and_publish, warehouse_of
+    from softone_pipeline.warehouse import restore as put_back
+
+    warehouse = warehouse_of(settings)
+    forgotten = forgotten_in(warehouse)
+
+    def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+        forget_again(connection, Privacy.of(settings), settings.company, forgotten)
+        rebuild_derived(connection, settings)
+
+    done = put_back(warehouse, source, force=force, prepare=prepare)
+    rewrite_and_publish(warehouse, settings)
+    out.print(
+        f"Restored {swedish(done.manifest.row_count)} rows of {len(done.manifest.rows)} tables, as they were at "
+        f"{done.manifest.made_at}, and published them to {escaped(str(settings.duckdb_path))}.",
+        soft_wrap=True,
+    )
+    if done.replaced is not None:
+        out.print(
+            f"What stood there is kept as {escaped(str(done.replaced))}; delete it when you like.", soft_wrap=True
+        )

@@ -1,0 +1,43 @@
+"""softone pseudonymise."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from softone_pipeline.cli.console import out
+from softone_pipeline.settings import PipelineSettings
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask. Needed where there is no terminal.")
+def pseudonymise(*, yes: bool) -> None:
+    """Bring what is stored into line with SOFTONE_PSEUDONYMISE and SOFTONE_HASH_KEY, after one of them was changed.
+
+    Stricter: identities are replaced in raw and all its history, and everything derived, as if it had been so from
+    the start; no version begins or ends by it. Less strict, or another key: what is stored stays as it is, for it
+    cannot be read back, and an invoice that is fetched again gets one new version.
+    """
+    settings = PipelineSettings.load()
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("This cannot be undone. Without a terminal to ask at, say --yes.")
+        click.confirm(
+            f"Store company {settings.company} with SOFTONE_PSEUDONYMISE={settings.pseudonymise} from now on? "
+            "What is replaced by it is gone",
+            abort=True,
+        )
+
+    from softone_pipeline.tables.raw.pseudonymising import Privacy, rewrite_payloads
+    from softone_pipeline.tables.rebuild import rebuild_derived, rewrite_and_publish, warehouse_of
+
+    warehouse, privacy = warehouse_of(settings), Privacy.of(settings)
+    with warehouse.transaction() as connection:
+        hide = privacy.pseudonymiser(connection, settings.company)
+        versions, quarantined = rewrite_payloads(connection, settings.company, hide.payload) if hide else (0, 0)
+        privacy.note(connection, settings.company, hide)
+        rebuild_derived(connection, settings)
+    rewrite_and_publish(warehouse, settings)
+    out.print(f"{versions} versions and {quarantined} payloads in quarantine were pseudonymised.")
+    out.print("Dagster's history and exported files are as they were: see softone_pipeline/docs/privacy.md.")

@@ -1,0 +1,94 @@
+"""softone forget: afterwards no byte anywhere names the customer, and every amount is where it was."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sqlite3
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from softone_pipeline.sandbox import Company, Sandbox
+from softone_pipeline_tests.cli.conftest import FIRST_DAY, Shell
+
+KEY = "a key of the tests, long enough"
+DAY = FIRST_DAY + dt.timedelta(days=2)
+SUMS = "select sum(net_amount), sum(vat_amount), count(*) from mart.vat_summary"
+BOXES = "from mart.vat_return_draft order by all"
+HISTORY = "select invoice_id, change, end_reason, fetched_at from raw.customer_invoices order by all"
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """Every byte of every file, and of databases also all rows as text: strings are stored compressed there."""
+    found = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for path in folder.rglob("*.duckdb"):
+        with duckdb.connect(str(path), read_only=True) as connection:
+            tables = connection.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
+            for (table,) in tables:
+                rows = connection.execute(f"from {table}").fetchall()
+                found[f"{path} {table}"] = "\n".join(map(str, rows)).encode()
+    for path in folder.rglob("*.db"):
+        with sqlite3.connect(path) as history:
+            found[f"{path} as text"] = "\n".join(history.iterdump()).encode("utf-8", "surrogateescape")
+    return found
+
+
+def where(folder: Path, *texts: str) -> set[str]:
+    forms = {form.encode() for text in texts for form in (text, json.dumps(text)[1:-1])}
+    return {place for place, content in everything(folder).items() if any(form in content for form in forms)}
+
+
+@pytest.mark.timeout(240)
+def test_a_forgotten_customer_is_nowhere_and_does_not_come_back(shell: Shell, company: Company, erp: Sandbox) -> None:
+    shell.variables["SOFTONE_HASH_KEY"] = KEY
+    load = ("backfill", "--from", str(FIRST_DAY), "--to", str(DAY))
+    assert shell.run(*load).returncode in {0, 1}
+    number, name, org_nr = shell.query(
+        """
+        select customer_nr, customer_name, customer_org_nr from core.invoices
+        where customer_org_nr is not null and length(customer_nr) > 3
+        group by all order by count(*) desc, 1 limit 1
+        """
+    )[0]
+    texts = [
+        row[0] for row in shell.query(f"select distinct text from core.invoice_rows where customer_nr = '{number}'")
+    ]
+    before = shell.query(SUMS), shell.query(BOXES), shell.query(HISTORY)
+    assert shell.run("export", "core.invoices", "--to", "them.parquet").returncode == 0
+    assert shell.run("export", "core.invoices", "--to", "them.xlsx").returncode == 0
+    log = shell.folder / ".dagster" / "storage" / "a-run" / "compute_logs"
+    log.mkdir(parents=True)
+    (log / "step.err").write_text(f"customer {number}: {name} ({org_nr})\n")
+    with sqlite3.connect(shell.folder / ".dagster" / "history" / "note.db") as history:
+        history.execute("create table event_logs (event text)")
+        history.execute("insert into event_logs values (?)", [json.dumps({"md": f"| {number} | {name} |", "n": 5})])
+    assert len(where(shell.folder, name)) >= 5
+
+    refused = shell.run("forget", number)
+    assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
+    assert shell.run("forget", "nobody's number", "--yes").returncode == 2
+    tried = shell.run("forget", number, "--dry-run")
+    assert tried.returncode == 0, tried.stderr
+    assert "What would be done" in tried.stdout
+    assert len(where(shell.folder, name)) >= 5
+
+    done = shell.run("forget", number, "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for _ in range(2):
+        assert where(shell.folder, name, org_nr, org_nr.replace("-", "")) == set()
+        assert shell.query(f"select count(*) from core.invoices where customer_nr = '{number}'") == [(0,)]
+        assert shell.query(
+            "select count(*) from core.invoice_rows where customer_nr like '~%' and text not like '~%'"
+        ) == [(0,)]
+        assert (shell.query(SUMS), shell.query(BOXES), shell.query(HISTORY)) == before
+        assert shell.run(*load).returncode in {0, 1}
+    assert texts
+    assert not (shell.folder / "them.parquet").exists()
+    assert not (shell.folder / "them.xlsx").exists()
+    del shell.variables["SOFTONE_HASH_KEY"]
+    without_key = shell.run(*load)
+    assert without_key.returncode == 1
+    assert "SOFTONE_HASH_KEY" in without_key.stderr
+    assert where(shell.folder, name) == set()
