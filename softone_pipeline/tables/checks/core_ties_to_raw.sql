@@ -1,10 +1,22 @@
 -- Invoices in which core and the newest version in raw differ: one of them absent, another total or VAT, or rows that
--- come to another sum. The amounts are read from the payload's text once more. A credit sent positive is negative in core.
+-- come to another sum. The amounts are read from the payload once more, by a reading of the check's own. A credit sent
+-- positive is negative in core.
 with sent as (
     select
         company,
         invoice_id,
-        raw.read_invoice(coalesce(payload_normalised, payload)) as invoice
+        from_json_strict(coalesce(payload_normalised, payload), '{
+            "TotalAmount": "DECIMAL(18,2)",
+            "TotalAmountCurrency": "DECIMAL(18,2)",
+            "VATAmount": "DECIMAL(18,2)",
+            "VATAmountCurrency": "DECIMAL(18,2)",
+            "InvoiceRows": [{
+                "SumAmount": "DECIMAL(18,2)",
+                "SumAmountCurrency": "DECIMAL(18,2)",
+                "VatAmount": "DECIMAL(18,2)",
+                "VatAmountCurrency": "DECIMAL(18,2)"
+            }]
+        }') as invoice
     from raw.customer_invoices
     where latest
 ),
@@ -18,10 +30,10 @@ sent_amount as (
         invoice.VATAmount as vat_amount,
         invoice.VATAmountCurrency as vat_amount_currency,
         len(invoice.InvoiceRows) as row_count,
-        coalesce(list_sum([coalesce(r.SumAmount, 0) for r in invoice.InvoiceRows]), 0) as row_sum,
-        coalesce(list_sum([coalesce(r.SumAmountCurrency, 0) for r in invoice.InvoiceRows]), 0) as row_sum_currency,
-        coalesce(list_sum([coalesce(r.VatAmount, 0) for r in invoice.InvoiceRows]), 0) as row_vat,
-        coalesce(list_sum([coalesce(r.VatAmountCurrency, 0) for r in invoice.InvoiceRows]), 0) as row_vat_currency
+        coalesce(list_sum([r.SumAmount for r in invoice.InvoiceRows]), 0) as row_sum,
+        coalesce(list_sum([r.SumAmountCurrency for r in invoice.InvoiceRows]), 0) as row_sum_currency,
+        coalesce(list_sum([r.VatAmount for r in invoice.InvoiceRows]), 0) as row_vat,
+        coalesce(list_sum([r.VatAmountCurrency for r in invoice.InvoiceRows]), 0) as row_vat_currency
     from sent
 ),
 

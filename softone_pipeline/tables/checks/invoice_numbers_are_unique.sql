@@ -1,5 +1,13 @@
 -- Invoice numbers that two invoices or more have. A cancelled or missing invoice still occupies its number; a
 -- preliminary one has none yet.
+with used_again as (
+    select company, invoice_nr
+    from core.invoices
+    where invoice_nr is not null and origin_status is distinct from 1
+    group by company, invoice_nr
+    having count(*) > 1
+)
+
 select
     company,
     invoice_nr,
@@ -11,7 +19,7 @@ select
         ' and ' order by invoice_id
     ) as what
 from core.invoices
-where invoice_nr is not null and origin_status is distinct from 1
+inner join used_again using (company, invoice_nr)
+where origin_status is distinct from 1
 group by company, invoice_nr
-having count(*) > 1
 order by invoice_nr

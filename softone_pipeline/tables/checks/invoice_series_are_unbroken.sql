@@ -20,10 +20,10 @@ split as (
         invoice_nr,
         invoice_date,
         regexp_matches(invoice_nr, '^[0-9]{7,}$') and invoice_nr[:4] = year(invoice_date)::varchar as starts_with_year,
-        if(starts_with_year, invoice_nr[:4], regexp_extract(invoice_nr, '^(.*?)[0-9]{1,18}$', 1)) as prefix,
-        regexp_extract(invoice_nr[len(prefix) + 1:], '^[0-9]{1,18}$') as digits
+        -- the last digits, as many as a number can hold
+        if(starts_with_year, invoice_nr[5:], regexp_extract(invoice_nr, '[0-9]{1,18}$')) as digits,
+        invoice_nr[:len(invoice_nr) - len(digits)] as prefix
     from occupied
-    where regexp_matches(invoice_nr, '[0-9]$')
 ),
 
 padded as (
