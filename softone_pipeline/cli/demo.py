@@ -71,6 +71,7 @@ def demo(folder: Path, days: int) -> None:
                 _show_history(connection)
                 _show_balance(connection)
                 _show_vat_month(connection)
+                _show_vat_return(connection)
     path = folder / settings.duckdb_path
     out.print(f"\nThe database: [bold]{path}[/]", soft_wrap=True)
     out.print(f'  duckdb -readonly {path} -c "from mart.vat_summary"', soft_wrap=True)
@@ -125,13 +126,40 @@ def _show_history(connection: duckdb.DuckDBPyConnection) -> None:
 def _show_balance(connection: duckdb.DuckDBPyConnection) -> None:
     rows = connection.execute(
         """
-        select customer_nr, customer_name, currency, invoice_count, net_invoiced, past_due_invoiced, payment_basis
-        from mart.customer_balance order by net_invoiced desc limit 5
+        select customer_nr, customer_name, currency, net_invoiced, paid_amount, open_amount, unapplied_credit, not_due,
+            due_1_30, due_31_60, due_61_90 + due_over_90
+        from mart.customer_balance order by open_amount desc nulls last, net_invoiced desc limit 5
         """
     ).fetchall()
     print_table(
-        "mart.customer_balance: the five largest customers (SEK)",
-        ("customer", "name", "currency", "invoices", "invoiced", "of which past due", "payments"),
+        "mart.customer_balance: who owes most, and since when (SEK)",
+        ("customer", "name", "currency", "invoiced", "paid", "open", "credit", "not due", "1-30", "31-60", "61+"),
+        rows,
+    )
+    rows = connection.execute(
+        """
+        select payment_basis, count(*), sum(net_invoiced), sum(open_amount), sum(unapplied_credit), sum(not_due),
+            sum(due_1_30), sum(due_31_60), sum(due_61_90 + due_over_90)
+        from mart.customer_balance group by payment_basis order by payment_basis
+        """
+    ).fetchall()
+    print_table(
+        "mart.customer_balance: all customers, and how old what they owe is (SEK)",
+        ("payments", "customers", "invoiced", "open", "credit", "not due", "1-30", "31-60", "61+"),
+        rows,
+    )
+
+
+def _show_vat_return(connection: duckdb.DuckDBPyConnection) -> None:
+    rows = connection.execute(
+        """
+        pivot (select strftime(period_month, '%Y-%m') as month, box, amount_kr from mart.vat_return_draft)
+        on box in ('05', '10', '11', '12', '0-base') using any_value(amount_kr) order by month
+        """
+    ).fetchall()
+    print_table(
+        "mart.vat_return_draft: sales side, a draft (whole kronor)",
+        ("month", "box 05", "box 10", "box 11", "box 12", "without VAT"),
         rows,
     )
 

@@ -45,7 +45,7 @@ class Draft:
     due: str | None
     billing_type: int | None
     status: int
-    currency: str
+    currency: str | None
     rows: list[str]
     total: int
     total_currency: int
@@ -63,7 +63,7 @@ class Draft:
             f'"CustomerNr":{quote(customer.number)},"CustomerName":{quote(self.name)},'
             f'"CustomerOrgNr":{quote(customer.org_number)},"InvoiceDate":"{self.moment}",'
             f'"DueDate":{quote(self.due)},"BillingType":{billing_type},'
-            f'"Currency":"{self.currency}","OriginStatus":{self.status},'
+            f'"Currency":{quote(self.currency)},"OriginStatus":{self.status},'
             f'"TotalAmount":{ore(self.total)},"TotalAmountCurrency":{ore(self.total_currency)},'
             f'"VATAmount":{ore(self.vat)},"VATAmountCurrency":{ore(self.vat_currency)}}}'
         ).encode()
@@ -246,6 +246,9 @@ class Invoicing:
                 sheet.plain(None, "Påminnelseavgift", 6_000)
             else:
                 self._rows(sheet, customer, day, billing_type, rng)
+                if 0.51 < odd < 0.513:
+                    # Typed by hand: VAT of no rate that there is.
+                    sheet.item(EXTRAS[0], millionths=1_000_000, percent=18, discount=0)
             total, vat = self._totals(sheet, customer, odd, rng)
             sek = half_away(total * sheet.rate, _SEK)
             sek_vat = vat if sheet.rate == _SEK else sheet.sek_vat
@@ -262,7 +265,7 @@ class Invoicing:
             due=due,
             billing_type=None if draw() < 0.001 else billing_type,
             status=status,
-            currency=customer.currency,
+            currency=None if 0.50 < odd < 0.502 and customer.currency == "SEK" else customer.currency,
             rows=sheet.rows,
             total=sek,
             total_currency=total,
@@ -316,6 +319,9 @@ class Invoicing:
         if not sheet.gross and odd > 0.98:
             # Some sum up per rate before they round: the header's VAT is an öre or two beside the rows'.
             vat = sum(half_away(total * percent, 100) for percent, total in sheet.by_rate.items())
+        elif 0.52 < odd < 0.522 and vat:
+            # Corrected in the ledger alone: the header's VAT is kronor beside the rows'.
+            vat -= 300 * sheet.sign
         exact = sheet.net if sheet.gross else sheet.net + vat
         if not customer.whole_kronor:
             return exact, vat

@@ -30,8 +30,22 @@ def _free_port() -> int:
 def test_the_demo_shows_tables_history_a_balance_and_a_vat_month(newcomer: Shell) -> None:
     done = newcomer.run("demo", "--days", "30")
     assert done.returncode == 0, done.stderr
-    for words in ("30 of 30 days stand.", "core.invoice_rows", "mart.customer_balance", "mart.vat_summary", "redated"):
+    for words in (
+        "30 of 30 days stand.",
+        "core.invoice_rows",
+        "mart.customer_balance",
+        "mart.vat_summary",
+        "redated",
+        "31-60",
+        "box 10",
+    ):
         assert words in done.stdout
+    for words in (
+        "Needs a look: core/invoices: ",
+        "numbers that are used more than once: 1",
+        "Gaps in the invoice numbers: ",
+    ):
+        assert words in done.stderr
     database = newcomer.folder / "softone-demo" / "data" / "softone.duckdb"
     assert str(Path("softone-demo/data/softone.duckdb")) in done.stdout
     with duckdb.connect(str(database), read_only=True) as connection:

@@ -185,7 +185,7 @@ def test_accounts_come_only_when_asked_for_and_book_the_rows_sum() -> None:
 def test_nearly_every_invoice_foots_in_both_currencies(invoices: list[dict[str, Any]]) -> None:
     odd = [invoice for invoice in invoices if not foots(invoice)]
     assert 0 < len(odd) < len(invoices) / 200
-    abroad = [invoice for invoice in invoices if invoice["Currency"] != "SEK"]
+    abroad = [invoice for invoice in invoices if invoice["Currency"] not in {"SEK", None}]
     assert len(abroad) > 50
     assert all(foots(invoice) and foots(invoice, "") for invoice in abroad)
     assert all(invoice["TotalAmount"] != invoice["TotalAmountCurrency"] for invoice in abroad)
@@ -198,7 +198,7 @@ def test_most_totals_are_whole_kronor_and_some_are_not(invoices: list[dict[str, 
 
 
 def test_vat_is_rounded_per_row_half_away_from_zero(invoices: list[dict[str, Any]]) -> None:
-    seen = Counter[int]()
+    seen = Counter[int | None]()
     for invoice in invoices:
         for row in invoice["InvoiceRows"]:
             s, v = row["SumAmountCurrency"], row["VatAmountCurrency"]
@@ -211,9 +211,10 @@ def test_vat_is_rounded_per_row_half_away_from_zero(invoices: list[dict[str, Any
                     (s * rate / (100 + rate)).quantize(Decimal("0.01"), "ROUND_HALF_UP"),
                 }
             ]
-            assert rates, (invoice["InvoiceId"], row)
-            seen[rates[0]] += 1
+            seen[rates[0] if rates else None] += 1
     assert all(seen[rate] > 100 for rate in (25, 12, 6, 0))
+    # Typed by hand, at a rate that there is not.
+    assert 0 < seen[None] < seen.total() / 1000
 
 
 def test_food_is_taxed_lower_from_april_2026(invoices: list[dict[str, Any]]) -> None:
@@ -246,7 +247,7 @@ def test_the_rarities_of_real_life_are_there(invoices: list[dict[str, Any]]) -> 
     assert set(statuses) == {1, 2, 3, 4, 5, 7}
     assert statuses[2] + statuses[3] > 0.85 * len(invoices)
     assert {invoice["BillingType"] for invoice in invoices} == {1, 2, 3, 4, None}
-    assert {invoice["Currency"] for invoice in invoices} == {"SEK", "EUR", "NOK", "USD"}
+    assert {invoice["Currency"] for invoice in invoices} == {"SEK", "EUR", "NOK", "USD", None}
     rows = [row for invoice in invoices for row in invoice["InvoiceRows"]]
     assert any(not invoice["InvoiceRows"] for invoice in invoices)
     assert any(invoice["DueDate"] is None for invoice in invoices)
