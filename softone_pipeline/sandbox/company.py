@@ -592,8 +592,8 @@ class Company:
         in_series = with_example and self.first_day <= EXAMPLE_DAY <= self.last_day
         before = sum(draft.status != PRELIMINARY for day, drafts in days if day < EXAMPLE_DAY for draft in drafts)
         oddities = rng_for("numbers", self.seed)
-        gaps = {oddities.randrange(300, 900): 1, oddities.randrange(2_000, 6_000): 2}
-        twice = oddities.randrange(900, 1_800)
+        gaps = {oddities.randrange(100, 300): 1, oddities.randrange(2_000, 6_000): 2}
+        twice = oddities.randrange(300, 450)
         if in_series and before + 10 < _EXAMPLE_NUMBER:
             self._next_number = (
                 _EXAMPLE_NUMBER - before - sum(size for nth, size in gaps.items() if nth < before) + (twice < before)
