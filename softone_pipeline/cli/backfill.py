@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
+import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from softone_pipeline.cli.console import EXIT_FAILED, err, escaped, out
+from softone_pipeline.cli.progress import loading_progress
 from softone_pipeline.settings import ErpSettings, PipelineSettings
 
 if TYPE_CHECKING:
@@ -27,7 +26,8 @@ _DATE = click.DateTime(formats=["%Y-%m-%d"])
 @click.command()
 @click.option("--from", "first", type=_DATE, required=True, metavar="YYYY-MM-DD", help="First day to load.")
 @click.option("--to", "last", type=_DATE, required=True, metavar="YYYY-MM-DD", help="Last day to load (inclusive).")
-def backfill(first: dt.datetime, last: dt.datetime) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Say what came of it as one JSON object.")
+def backfill(first: dt.datetime, last: dt.datetime, as_json: bool) -> None:
     """Load a range of days, then refresh every table and the published copy.
 
     The same assets as in the UI, recorded in the same history (DAGSTER_HOME, or .dagster in this folder). Days that
@@ -49,10 +49,15 @@ def backfill(first: dt.datetime, last: dt.datetime) -> None:
             f"--from {first_day} is before the first day, {settings.start_date}. SOFTONE_START_DATE moves it."
         )
     outcome = load_range(settings, first_day, last_day)
-    report(outcome)
+    if as_json:
+        facts = asdict(outcome) | {"succeeded": outcome.succeeded, "published": str(settings.duckdb_path)}
+        click.echo(json.dumps(facts, ensure_ascii=False))
+    else:
+        report(outcome)
     if not outcome.succeeded:
         sys.exit(EXIT_FAILED)
-    out.print(f"The published copy: {settings.duckdb_path}", soft_wrap=True)
+    if not as_json:
+        out.print(f"The published copy: {settings.duckdb_path}", soft_wrap=True)
 
 
 def load_range(settings: PipelineSettings, first_day: dt.date, last_day: dt.date) -> BackfillOutcome:
@@ -61,7 +66,7 @@ def load_range(settings: PipelineSettings, first_day: dt.date, last_day: dt.date
     from softone_pipeline.orchestration.instance import instance
 
     days = (last_day - first_day).days + 1
-    with instance() as dagster_instance, _progress(days):
+    with instance() as dagster_instance, loading_progress(days):
         return run_backfill(build_definitions(settings), dagster_instance, first_day, last_day)
 
 
@@ -76,41 +81,3 @@ def report(outcome: BackfillOutcome) -> None:
         if len(findings) > _SHOWN:
             err.print("   … the others are named in the UI, under the asset's checks", soft_wrap=True)
     out.print(f"   {outcome.days_standing} of {outcome.days_asked} days stand.")
-
-
-@contextmanager
-def _progress(days: int) -> Iterator[None]:
-    """A bar on a terminal, plain lines elsewhere; fed by the log records of loading."""
-    logger = logging.getLogger("softone_pipeline")
-    with Progress(
-        TextColumn("   {task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("days"),
-        TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
-    ) as progress:
-        handler = _ProgressHandler(progress, progress.add_task("loading", total=days))
-        level, logger.level = logger.level, logging.INFO
-        propagate, logger.propagate = logger.propagate, logger.getEffectiveLevel() < logging.INFO
-        logger.addHandler(handler)
-        try:
-            yield
-        finally:
-            logger.removeHandler(handler)
-            logger.setLevel(level)
-            logger.propagate = propagate
-
-
-class _ProgressHandler(logging.Handler):
-    def __init__(self, progress: Progress, task: Any) -> None:
-        super().__init__(logging.INFO)
-        self._progress, self._task = progress, task
-
-    def emit(self, record: logging.LogRecord) -> None:
-        days = getattr(record, "days_done", None)
-        if days is not None:
-            self._progress.advance(self._task, days)
-        if days is None or self._progress.disable:
-            err.print(f"   {escaped(record.getMessage())}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -14,7 +15,8 @@ from softone_pipeline.settings import ErpSettings, PipelineSettings, variable_na
 
 
 @click.command()
-def check() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Say what was found as one JSON object.")
+def check(as_json: bool) -> None:
     """Try the settings: each one well formed, login, one small request.
 
     Changes nothing and prints no secret. Says what to do about whatever does not work.
@@ -28,32 +30,47 @@ def check() -> None:
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     settings, erp = PipelineSettings.load(), ErpSettings.load()
-    out.print("[green]✓[/] Every setting is present and well formed.")
+    say = _unsaid if as_json else out.print
+    say("[green]✓[/] Every setting is present and well formed.")
     for line in _settings_lines(erp, settings):
-        out.print(f"    {escaped(line)}", soft_wrap=True)
+        say(f"    {escaped(line)}", soft_wrap=True)
     folder = settings.duckdb_path.absolute().parent
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise click.ClickException(
             f"{existing} is no folder that can be written. Set SOFTONE_DUCKDB_PATH to a file in a folder of yours."
         )
-    out.print(f"[green]✓[/] {escaped(str(folder))} can be written.", soft_wrap=True)
+    say(f"[green]✓[/] {escaped(str(folder))} can be written.", soft_wrap=True)
 
     from softone_pipeline.softone import SoftOneClient
 
     with SoftOneClient(erp) as client:
         report = client.check()
-    out.print(f"[green]✓[/] Logged in ({report.token_source}).")
-    out.print(
+    say(f"[green]✓[/] Logged in ({report.token_source}).")
+    say(
         f"[green]✓[/] {report.path} answered with {report.invoices} invoices for {report.first_day} to {report.last_day}."
     )
     if report.first_page is None:
-        out.print(
-            "    Which number its first page has shows only with more invoices; the client finds out as it reads."
-        )
+        say("    Which number its first page has shows only with more invoices; the client finds out as it reads.")
     else:
-        out.print(f"    Its first page has number {report.first_page}.")
-    out.print("Next: softone backfill --from YYYY-MM-DD --to YYYY-MM-DD")
+        say(f"    Its first page has number {report.first_page}.")
+    if as_json:
+        facts = {
+            "settings": dict(line.split(" = ", 1) for line in _settings_lines(erp, settings)),
+            "folder": str(folder),
+            "token_source": report.token_source,
+            "path": report.path,
+            "invoices": report.invoices,
+            "first_day": str(report.first_day),
+            "last_day": str(report.last_day),
+            "first_page": report.first_page,
+        }
+        click.echo(json.dumps(facts, ensure_ascii=False))
+    say("Next: softone backfill --from YYYY-MM-DD --to YYYY-MM-DD")
+
+
+def _unsaid(text: str, *, soft_wrap: bool = False) -> None:
+    """With --json nothing is said but the object."""
 
 
 def _settings_lines(erp: ErpSettings, settings: PipelineSettings) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -130,3 +131,14 @@ def test_ctrl_c_stops_at_once_and_says_how_to_go_on(shell: Shell, erp: Sandbox) 
     assert process.returncode == 130
     assert "the same command again goes on" in said
     assert "Traceback" not in said
+
+
+def test_json_is_one_object_on_stdout_and_progress_stands_on_stderr(shell: Shell) -> None:
+    done = shell.run("backfill", *RANGE, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["succeeded"], told["days_standing"], told["days_asked"], told["failures"]) == (True, 14, 14, [])
+    assert len(told["run_ids"]) == 2
+    assert "14 of 14 days" in done.stderr
+    assert "invoices/s" in done.stderr
+    assert "0 s left" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,11 @@ def test_a_folder_that_cannot_be_made_is_named(shell: Shell, tmp_path: Path) -> 
     done = shell.run("check")
     assert done.returncode == 1
     assert "SOFTONE_DUCKDB_PATH" in done.stderr
+
+
+def test_json_is_one_object_without_a_secret(shell: Shell) -> None:
+    done = shell.run("check", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["path"] == "/Economy/Billing/CustomerInvoices/Filter"
+    assert told["settings"]["SOFTONE_PASSWORD"] == "(set)"

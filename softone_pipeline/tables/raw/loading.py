@@ -105,17 +105,18 @@ def _write(  # noqa: PLR0917 (they belong together for the length of a batch)
 
 
 def _log(batch: _Batch, landed: Landed) -> None:
-    """One line a batch; `days_done` on the record is for whoever draws a progress bar."""
+    """One line a batch; the extra fields on the record are for whoever draws a progress bar."""
     for error in batch.failed:
         log.warning("%s", error)
     if landed.days:
+        received = sum(day.received for day in landed.days)
         log.info(
             "%s to %s: %d invoices received, %d new versions, %d missing, %d in quarantine",
             landed.days[0].day,
             landed.days[-1].day,
-            sum(day.received for day in landed.days),
+            received,
             sum(day.written for day in landed.days),
             sum(day.missing for day in landed.days),
             sum(day.quarantined for day in landed.days),
-            extra={"days_done": len(landed.days)},
+            extra={"days_done": len(landed.days), "invoices_received": received},
         )
