@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from softone_pipeline.orchestration.alerts import Sink, build_alerts, freshness_check, sinks
 from softone_pipeline.orchestration.assets import build_assets
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.resources import SoftOneResource, WarehouseResource
@@ -34,6 +35,7 @@ def build_definitions(
     reread_cron: str | None = REREAD_CRON,
     verify_cron: str | None = VERIFY_CRON,
     resource_overrides: Mapping[str, Any] | None = None,
+    alert_sinks: Sequence[Sink] | None = None,
     executor: dg.ExecutorDefinition | None = None,
 ) -> dg.Definitions:
     """The assets, the job, schedules, sensor and resources for one company, to be used alone or merged with others.
@@ -44,7 +46,7 @@ def build_definitions(
     resource: nothing then clashes with what is there already. `group_name` gathers all assets in one group.
     `refresh_cron`, `reread_cron` and `verify_cron` are when the schedules run, in Stockholm's time; None leaves one out.
     `resource_overrides` replaces the resources "softone" and "warehouse" (named without prefix), for a test or another
-    source of secrets. `executor` is the project's: the job has its own, and only one of all that are merged may set it.
+    source of secrets. `alert_sinks` take each alert instead of the log and SOFTONE_ALERT_WEBHOOK. `executor` is the project's: the job has its own, and only one of all that are merged may set it.
     """
     settings = settings or PipelineSettings.load(prefix=env_prefix)
     place = Placement.of(key_prefix, group_name, owners)
@@ -56,13 +58,16 @@ def build_definitions(
     }
     return dg.Definitions(
         assets=assets,
-        asset_checks=[build_verification(settings, place)],
+        asset_checks=[build_verification(settings, place), freshness_check(settings, place)],
         jobs=[build_job(assets, place), build_verification_job(place)],
         schedules=[
             *build_schedules(settings, place, refresh_cron=refresh_cron, reread_cron=reread_cron),
             *([build_verification_schedule(place, verify_cron)] if verify_cron else []),
         ],
-        sensors=[build_sensor(assets, place)],
+        sensors=[
+            build_sensor(assets, place),
+            *build_alerts(settings, place, assets, sinks(settings) if alert_sinks is None else alert_sinks),
+        ],
         resources={place.name(role): resource for role, resource in resources.items()},
         executor=executor,
     )

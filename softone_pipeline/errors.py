@@ -10,6 +10,7 @@
     ├── InvoiceUnreadable           one invoice cannot be typed exactly (softone/models.py; ends in raw.quarantine)
     ├── WindowError                 a window of days could not be read whole; nothing of it was written
     │   └── UnstableWindowError     its pages kept moving while they were read
+    ├── AlertError                  an alert could not be delivered
     ├── WarehouseError              the DuckDB side
     │   ├── WarehouseLockedError    another process holds the file for longer than we wait
     │   ├── WarehouseVersionError   the file was made by a newer or unknown version of this package
@@ -106,6 +107,14 @@ class WindowError(SoftOneError):
 
 class UnstableWindowError(WindowError):
     """The pages of a window kept moving while they were read, however often it was begun again."""
+
+
+class AlertError(SoftOneError):
+    """An alert did not reach its sink. The sink's address is a secret and is not told."""
+
+    def __init__(self, reason: str, *, title: str) -> None:
+        self.reason = reason
+        super().__init__(f"The alert was not delivered, {reason}. Look at SOFTONE_ALERT_WEBHOOK. It said: {title}")
 
 
 class WarehouseError(SoftOneError):

@@ -170,6 +170,23 @@ class PipelineSettings(_Settings):
     )
     published_mode: str = Field(default="0440", description="Who may read the published database, in octal digits.")
 
+    alert_webhook: SecretStr | None = Field(
+        default=None, description="Where alerts are posted as JSON. https; plain http only to this machine. A secret."
+    )
+    stale_after_hours: int = Field(
+        default=36, ge=1, le=8760, description="How old the newest fetch may be before data counts as stale."
+    )
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _webhook_is_safe(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = urlsplit(value.get_secret_value()) if value else None
+        if parts and not (
+            parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)))
+        ):
+            raise ValueError("should be a whole address that begins with https://")
+        return value
+
     @field_validator("hash_key")
     @classmethod
     def _pseudonyms_have_a_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:

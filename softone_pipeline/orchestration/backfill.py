@@ -90,6 +90,14 @@ def _days_recorded(instance: dg.DagsterInstance, run_id: str) -> int:
     return len({event.dagster_event.partition for event in events if event.dagster_event})
 
 
+def failure_sentence(event: dg.DagsterEvent) -> str:
+    """Why a step failed, in its own words."""
+    failure = event.step_failure_data
+    said = failure.user_failure_data.description if failure.user_failure_data else None
+    cause = failure.error.cause or failure.error if failure.error else None
+    return said or (cause.message.strip() if cause else f"{event.step_key} failed")
+
+
 def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
     """Why each failed step failed, in its own words; a run that failed in no step says so itself."""
     if result.success:
@@ -99,7 +107,5 @@ def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
         failure = event.step_failure_data
         if failure.error and failure.error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
             raise KeyboardInterrupt
-        said = failure.user_failure_data.description if failure.user_failure_data else None
-        cause = failure.error.cause or failure.error if failure.error else None
-        sentences.append(said or (cause.message.strip() if cause else f"{event.step_key} failed"))
+        sentences.append(failure_sentence(event))
     return sentences or [f"run {result.run_id} failed"]

@@ -52,6 +52,11 @@ class Placement:
         """The asset that is the page for finance people."""
         return dg.AssetKey([*self.key_prefix, "published", "report"])
 
+    @property
+    def freshness(self) -> dg.AssetCheckKey:
+        """The check that the copy holds yesterday."""
+        return dg.AssetCheckKey(self.published, "yesterday_is_here")
+
     def group(self, stage: str) -> str:
         return self.group_name or self.name(stage)
 

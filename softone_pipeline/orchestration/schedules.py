@@ -26,8 +26,9 @@ def build_job(assets: Sequence[dg.AssetsDefinition], place: Placement) -> dg.Unr
     """All of these assets and no other: there may be a project around them."""
     return dg.define_asset_job(
         place.name("refresh"),
-        # Verifying reads the ERP a second time: that has a job of its own.
-        selection=dg.AssetSelection.assets(*assets) - dg.AssetSelection.checks(verified(place)),
+        # Verifying reads the ERP a second time: that has a job of its own. Freshness is looked at by the hour, and says
+        # nothing of a backfill of older days.
+        selection=dg.AssetSelection.assets(*assets) - dg.AssetSelection.checks(verified(place), place.freshness),
         description="Fetch a range of days, then refresh every table and the published copy.",
         # Steps write one file, one at a time: a process for each would only cost its start.
         executor_def=dg.in_process_executor,

@@ -134,7 +134,7 @@ def test_what_there_is() -> None:
                 "raw/customer_invoices",
                 "raw/payment_status",
             ],
-            [],
+            ["yesterday_is_here"],
             False,
             {"softone_warehouse"},
         ),
@@ -151,7 +151,9 @@ def test_what_there_is() -> None:
         "verify_recent_days": ("30 7 * * 1", "Europe/Stockholm", "verify"),
     }
     assert {sensor.name: sensor.default_status for sensor in repository.sensor_defs} == {
-        "keep_derived_tables_fresh": dg.DefaultSensorStatus.RUNNING
+        "keep_derived_tables_fresh": dg.DefaultSensorStatus.RUNNING,
+        "alert_when_a_run_fails": dg.DefaultSensorStatus.RUNNING,
+        "alert_when_data_is_stale": dg.DefaultSensorStatus.RUNNING,
     }
     assert set(repository.get_top_level_resources()) == {"softone", "warehouse"}
 

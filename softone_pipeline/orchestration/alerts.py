@@ -1,0 +1,186 @@
+"""Alerts: a run of ours that failed, and data that has gone stale. What is told, and the sinks it is told to.
+
+A sink is any function that takes an Alert: the log, a webhook, or one of the project's own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+import httpx
+
+from softone_pipeline.errors import AlertError
+from softone_pipeline.orchestration.backfill import failure_sentence
+from softone_pipeline.orchestration.placement import Placement
+from softone_pipeline.settings import PipelineSettings
+from softone_pipeline.softone.transport import silence_urls
+from softone_pipeline.tables.freshness import Freshness, freshness
+
+log = logging.getLogger(__name__)
+
+_WEBHOOK_TIMEOUT_SECONDS = 10
+_TOLD = 3500
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What somebody should know: a title of one line, and what to do about it. Holds no secret."""
+
+    company: str
+    title: str
+    text: str
+
+
+Sink = Callable[[Alert], None]
+
+
+def to_log(alert: Alert) -> None:
+    log.error("%s\n%s", alert.title, alert.text)
+
+
+def to_webhook(url: str) -> Sink:
+    """Posts {"text", "title", "company"}: what Slack, Mattermost and most others take. The URL is a secret."""
+
+    def send(alert: Alert) -> None:
+        body = {"text": f"{alert.title}\n{alert.text}", "title": alert.title, "company": alert.company}
+        silence_urls()
+        # A proxy sees the address of plain http, which is a secret.
+        trust = url.startswith("https:")
+        try:
+            answer = httpx.post(url, json=body, timeout=_WEBHOOK_TIMEOUT_SECONDS, trust_env=trust)
+        except httpx.HTTPError as error:
+            raise AlertError(f"no answer ({type(error).__name__})", title=alert.title) from None
+        if not answer.is_success:
+            raise AlertError(f"HTTP {answer.status_code}", title=alert.title)
+
+    return send
+
+
+def sinks(settings: PipelineSettings) -> tuple[Sink, ...]:
+    """The log always, and the webhook when SOFTONE_ALERT_WEBHOOK is set."""
+    webhook = settings.alert_webhook
+    return (to_log, *([to_webhook(webhook.get_secret_value())] if webhook else []))
+
+
+def build_alerts(
+    settings: PipelineSettings, place: Placement, assets: Sequence[dg.AssetsDefinition], tell: Collection[Sink]
+) -> list[dg.SensorDefinition]:
+    return [_run_failed(settings, place, assets, tell), _data_is_stale(settings, place, tell)]
+
+
+def freshness_check(settings: PipelineSettings, place: Placement) -> dg.AssetChecksDefinition:
+    """Standing apart from the assets' own checks: a backfill of last year says nothing about yesterday."""
+
+    @dg.asset_check(
+        asset=place.published,
+        name=place.freshness.name,
+        description=(
+            f"Yesterday is in the copy, and something was fetched within {settings.stale_after_hours} hours. "
+            "Looked at every hour."
+        ),
+    )
+    def yesterday_is_here() -> dg.AssetCheckResult:
+        found = freshness(settings, dt.datetime.now(dt.UTC))
+        return dg.AssetCheckResult(
+            passed=found.is_fresh, severity=dg.AssetCheckSeverity.WARN, description=found.sentence
+        )
+
+    return yesterday_is_here
+
+
+def failure_alert(settings: PipelineSettings, run: dg.DagsterRun, failures: Sequence[str], dagster_says: str) -> Alert:
+    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
+    days = f"{first} to {last}" if first and last else run.tags.get("dagster/partition", "no particular days")
+    what = "\n".join(failures) or dagster_says
+    if len(what) > _TOLD:
+        what = f"{what[:_TOLD]} … (all of it is in the run's log)"
+    return Alert(
+        company=settings.company,
+        title=f"SoftOne, company {settings.company}: a run failed ({days})",
+        text=(
+            f"{what}\n"
+            f"What was written is whole. To do: see {run.run_id} under Runs, mend the cause, then "
+            '"Re-execute from failure": only the days that are missing are asked for again.'
+        ),
+    )
+
+
+def stale_alert(settings: PipelineSettings, found: Freshness) -> Alert:
+    return Alert(
+        company=settings.company,
+        title=f"SoftOne, company {settings.company}: the published data is stale",
+        text=(
+            f"{found.sentence}\n"
+            "To do: look under Runs for one that failed or waits, and under Automation whether refresh_recent_days is "
+            "turned on and the daemon runs; then materialize raw/customer_invoices for the days that are missing."
+        ),
+    )
+
+
+def _run_failed(
+    settings: PipelineSettings, place: Placement, assets: Sequence[dg.AssetsDefinition], tell: Collection[Sink]
+) -> dg.SensorDefinition:
+    ours = {key for asset in assets for key in asset.keys}
+    job = place.name("refresh")
+
+    @dg.run_failure_sensor(
+        name=place.name("alert_when_a_run_fails"),
+        description="Tells the log, and the webhook if there is one, which run failed, why, and what to do.",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def alert_when_a_run_fails(context: dg.RunFailureSensorContext) -> None:
+        run = context.dagster_run
+        if run.job_name != job and not (run.asset_selection or frozenset()) & ours:
+            return
+        failures = [failure_sentence(event) for event in context.get_step_failure_events()]
+        _tell(failure_alert(settings, run, failures, context.failure_event.message or "The run failed."), tell)
+
+    return alert_when_a_run_fails
+
+
+def _data_is_stale(settings: PipelineSettings, place: Placement, tell: Collection[Sink]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=place.name("alert_when_data_is_stale"),
+        description="Every hour: the check yesterday_is_here; tells of stale data once a day while it lasts.",
+        minimum_interval_seconds=3600,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def alert_when_data_is_stale(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        now = dt.datetime.now(dt.UTC)
+        if not settings.duckdb_path.exists():
+            return dg.SkipReason("Nothing has been published yet.")
+        found = freshness(settings, now)
+        told = context.cursor
+        if not found.is_fresh and told != str(now.date()):
+            _tell(stale_alert(settings, found), tell)
+        return dg.SensorResult(
+            cursor="" if found.is_fresh else str(now.date()),
+            asset_events=[
+                dg.AssetCheckEvaluation(
+                    asset_key=place.published,
+                    check_name=place.freshness.name,
+                    passed=found.is_fresh,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=found.sentence,
+                    metadata={},
+                )
+            ],
+        )
+
+    return alert_when_data_is_stale
+
+
+def _tell(alert: Alert, tell: Collection[Sink]) -> None:
+    """All sinks are tried; the first that failed is raised then, so that the tick shows it."""
+    failed: list[AlertError] = []
+    for sink in tell:
+        try:
+            sink(alert)
+        except AlertError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]

@@ -1,0 +1,211 @@
+"""Who is told when a run fails or data goes stale, in which words, and that an address that is a secret stays one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import dagster as dg
+import pytest
+
+from softone_pipeline.definitions import build_definitions
+from softone_pipeline.errors import AlertError, SettingsError
+from softone_pipeline.orchestration.alerts import Alert, to_webhook
+from softone_pipeline.orchestration.partitions import range_tags
+from softone_pipeline.settings import PipelineSettings, stockholm_today
+from softone_pipeline.tables.freshness import freshness
+from softone_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, RAW, Plant
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+SECRET_PATH = "/hooks/T0-SECRET-B1"
+PUBLISHED = dg.AssetKey(["published", "database"])
+
+
+@dataclass
+class Hook:
+    """A webhook's far end."""
+
+    url: str = ""
+    status: int = 200
+    received: list[dict[str, str]] = field(default_factory=list)
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    told = Hook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(told.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        told.url = f"http://127.0.0.1:{server.server_address[1]}{SECRET_PATH}"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield told
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def hooked(hook: Hook, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Hook:
+    monkeypatch.setenv("SOFTONE_ALERT_WEBHOOK", hook.url)
+    return hook
+
+
+def sensor_of(name: str) -> dg.SensorDefinition:
+    return build_definitions().get_repository_def().get_sensor_def(name)
+
+
+def fail_a_run(plant: Plant) -> dg.ExecuteInProcessResult:
+    plant.gate.broken.add(FIRST_DAY + dt.timedelta(days=1))
+    result = (
+        build_definitions()
+        .resolve_job_def("refresh")
+        .execute_in_process(
+            instance=plant.instance,
+            asset_selection=[RAW],
+            tags=range_tags(FIRST_DAY, LAST_DAY),
+            run_config=QUIET,
+            raise_on_error=False,
+        )
+    )
+    assert not result.success
+    return result
+
+
+def tell_of(result: dg.ExecuteInProcessResult, plant: Plant) -> None:
+    (event,) = [event for event in result.all_events if event.event_type == dg.DagsterEventType.RUN_FAILURE]
+    context = dg.build_run_status_sensor_context(
+        sensor_name="alert_when_a_run_fails",
+        dagster_instance=plant.instance,
+        dagster_run=result.dagster_run,
+        dagster_event=event,
+    ).for_run_failure()
+    sensor_of("alert_when_a_run_fails")(context)
+
+
+def test_a_failed_run_is_told_with_company_days_cause_and_what_to_do(hooked: Hook, plant: Plant) -> None:
+    result = fail_a_run(plant)
+    tell_of(result, plant)
+    (message,) = hooked.received
+    assert message["company"] == "Provbolaget"
+    assert message["title"] == f"SoftOne, company Provbolaget: a run failed ({FIRST_DAY} to {LAST_DAY})"
+    assert "7 of 8 days stand" in message["text"]
+    assert str(FIRST_DAY + dt.timedelta(days=1)) in message["text"]
+    assert "Re-execute from failure" in message["text"]
+    assert result.run_id in message["text"]
+    for name in ("COMPANY_API_KEY", "CONNECT_API_KEY", "PASSWORD"):
+        assert os.environ[f"SOFTONE_{name}"] not in json.dumps(message)
+
+
+def test_a_run_of_somebody_elses_is_none_of_our_business(hooked: Hook, plant: Plant) -> None:
+    @dg.job
+    def theirs() -> None:
+        _fails()
+
+    result = theirs.execute_in_process(instance=plant.instance, run_config=QUIET, raise_on_error=False)
+    tell_of(result, plant)
+    assert hooked.received == []
+
+
+@dg.op
+def _fails() -> None:
+    raise RuntimeError("theirs")
+
+
+def test_a_sink_of_ones_own_takes_the_place_of_the_others(hooked: Hook, plant: Plant) -> None:
+    told: list[Alert] = []
+    definitions = build_definitions(alert_sinks=[told.append])
+    sensor = definitions.get_repository_def().get_sensor_def("alert_when_data_is_stale")
+    assert plant.load().succeeded
+    with dg.build_sensor_context(instance=plant.instance) as context:
+        sensor.evaluate_tick(context)
+    assert [alert.company for alert in told] == ["Provbolaget"]
+    assert hooked.received == []
+
+
+def test_stale_data_is_told_of_once_a_day_and_shown_as_a_check(hooked: Hook, plant: Plant) -> None:
+    sensor = sensor_of("alert_when_data_is_stale")
+    with dg.build_sensor_context(instance=plant.instance) as context:
+        assert sensor.evaluate_tick(context).skip_message == "Nothing has been published yet."
+    assert plant.load().succeeded
+    with dg.build_sensor_context(instance=plant.instance) as context:
+        tick = sensor.evaluate_tick(context)
+    (evaluation,) = tick.asset_events
+    assert isinstance(evaluation, dg.AssetCheckEvaluation)
+    assert (evaluation.asset_key, evaluation.check_name, evaluation.passed) == (PUBLISHED, "yesterday_is_here", False)
+    yesterday = stockholm_today() - dt.timedelta(days=1)
+    assert evaluation.description == (
+        f"Yesterday, {yesterday}, is not in the copy for company Provbolaget; the last day is {LAST_DAY}."
+    )
+    with dg.build_sensor_context(instance=plant.instance, cursor=tick.cursor) as context:
+        again = sensor.evaluate_tick(context)
+    assert [event.passed for event in again.asset_events if isinstance(event, dg.AssetCheckEvaluation)] == [False]
+    (message,) = hooked.received
+    assert "is stale" in message["title"]
+    assert "daemon" in message["text"]
+
+
+def test_fresh_is_yesterday_and_a_fetch_that_is_not_old(open_plant: Callable[..., Plant]) -> None:
+    today = stockholm_today()
+    plant = open_plant(today - dt.timedelta(days=2), today)
+    assert plant.load(today - dt.timedelta(days=2), today).succeeded
+    now = dt.datetime.now(dt.UTC)
+    assert freshness(plant.settings, now).is_fresh
+    # An hour of tomorrow in Sweden: today is yesterday then, and was fetched.
+    later = freshness(plant.settings, now + dt.timedelta(hours=24))
+    assert later.is_fresh
+    old = freshness(PipelineSettings.load(stale_after_hours=2), now + dt.timedelta(hours=3))
+    assert "hours old, more than the 2 allowed" in old.sentence
+    assert not old.is_fresh
+
+
+def test_the_check_stands_at_the_copy_and_can_be_run_by_hand(plant: Plant) -> None:
+    assert plant.load().succeeded
+    definitions = build_definitions()
+    key = dg.AssetCheckKey(PUBLISHED, "yesterday_is_here")
+    assert key in definitions.resolve_asset_graph().asset_check_keys
+    job = dg.define_asset_job("by_hand", dg.AssetSelection.checks(key))
+    by_hand = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("by_hand")
+    result = by_hand.execute_in_process(instance=plant.instance, run_config=QUIET)
+    (evaluation,) = result.get_asset_check_evaluations()
+    assert not evaluation.passed
+
+
+@pytest.mark.parametrize("status", [500, 404, 302])
+def test_a_webhook_that_refuses_is_an_error_without_its_address(
+    hook: Hook, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook.status = status
+    with caplog.at_level(logging.DEBUG), pytest.raises(AlertError) as raised:
+        to_webhook(hook.url)(Alert("Provbolaget", "title", "text"))
+    assert f"HTTP {status}" in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert "SECRET" not in str(raised.value) + caplog.text
+
+
+def test_a_webhook_that_does_not_answer_is_an_error_without_its_address() -> None:
+    with pytest.raises(AlertError, match="no answer") as raised:
+        to_webhook(f"http://127.0.0.1:9{SECRET_PATH}")(Alert("Provbolaget", "title", "text"))
+    assert "SECRET" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["http://example.com/hook", "ftp://x", "hook"])
+def test_a_webhook_is_https_and_never_shown(url: str) -> None:
+    with pytest.raises(SettingsError, match="SOFTONE_ALERT_WEBHOOK") as raised:
+        PipelineSettings.load(alert_webhook=url)
+    assert url not in str(raised.value)
+    assert SECRET_PATH not in repr(PipelineSettings.load(alert_webhook=f"https://example.com{SECRET_PATH}"))
