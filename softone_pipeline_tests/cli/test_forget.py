@@ -44,7 +44,8 @@ def where(folder: Path, *texts: str) -> set[str]:
 def test_a_forgotten_customer_is_nowhere_and_does_not_come_back(shell: Shell, company: Company, erp: Sandbox) -> None:
     shell.variables["SOFTONE_HASH_KEY"] = KEY
     load = ("backfill", "--from", str(FIRST_DAY), "--to", str(DAY))
-    assert shell.run(*load).returncode in {0, 1}
+    loaded = shell.run(*load)
+    assert loaded.returncode == 0, loaded.stdout + loaded.stderr
     number, name, org_nr = shell.query(
         """
         select customer_nr, customer_name, customer_org_nr from core.invoices
@@ -68,7 +69,6 @@ def test_a_forgotten_customer_is_nowhere_and_does_not_come_back(shell: Shell, co
 
     refused = shell.run("forget", number)
     assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
-    assert shell.run("forget", "nobody's number", "--yes").returncode == 2
     tried = shell.run("forget", number, "--dry-run")
     assert tried.returncode == 0, tried.stderr
     assert "What would be done" in tried.stdout
@@ -76,14 +76,15 @@ def test_a_forgotten_customer_is_nowhere_and_does_not_come_back(shell: Shell, co
 
     done = shell.run("forget", number, "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    for _ in range(2):
+    for is_loaded_again in (False, True):
+        if is_loaded_again:
+            assert shell.run(*load).returncode in {0, 1}
         assert where(shell.folder, name, org_nr, org_nr.replace("-", "")) == set()
         assert shell.query(f"select count(*) from core.invoices where customer_nr = '{number}'") == [(0,)]
         assert shell.query(
             "select count(*) from core.invoice_rows where customer_nr like '~%' and text not like '~%'"
         ) == [(0,)]
         assert (shell.query(SUMS), shell.query(BOXES), shell.query(HISTORY)) == before
-        assert shell.run(*load).returncode in {0, 1}
     assert texts
     assert not (shell.folder / "them.parquet").exists()
     assert not (shell.folder / "them.xlsx").exists()
