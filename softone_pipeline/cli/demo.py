@@ -79,6 +79,9 @@ def demo(folder: Path, days: int) -> None:
         f"  python -c \"import duckdb; duckdb.connect('{path}', read_only=True).sql('from core.invoices').show()\"",
         soft_wrap=True,
     )
+    from softone_pipeline.report import report_path
+
+    out.print(f"The report, to open in a browser: [bold]{folder / report_path(settings)}[/]", soft_wrap=True)
     out.print(f"The Dagster UI on the same data: cd {folder} && softone up --sandbox", soft_wrap=True)
 
 

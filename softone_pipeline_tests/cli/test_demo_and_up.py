@@ -48,6 +48,9 @@ def test_the_demo_shows_tables_history_a_balance_and_a_vat_month(newcomer: Shell
         assert words in done.stderr
     database = newcomer.folder / "softone-demo" / "data" / "softone.duckdb"
     assert str(Path("softone-demo/data/softone.duckdb")) in done.stdout
+    report = Path("softone-demo/data/softone_report_Demobolaget_AB.html")
+    assert str(report) in done.stdout
+    assert "Kundfordringar" in (newcomer.folder / report).read_text(encoding="utf-8")
     with duckdb.connect(str(database), read_only=True) as connection:
         assert connection.execute("select count(*) > 100 from core.invoices").fetchone() == (True,)
     assert sorted(path.name for path in newcomer.folder.iterdir()) == ["softone-demo"]
