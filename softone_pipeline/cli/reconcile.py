@@ -152,9 +152,13 @@ def _print(settings: PipelineSettings, month: dt.date, found: Any, others: int) 
         )
     if found.days_not_fetched:
         err.print(
-            f"{found.days_not_fetched} days of the month have never been fetched: run softone backfill for them first."
+            f"{found.days_not_fetched} days of the month have never been fetched: run softone backfill for them first.",
+            soft_wrap=True,
         )
     if others:
         out.print(f"{others} lines of other accounts were left out.")
     if not found.ties:
-        err.print("Not everything ties. Go on with: softone explain vat|invoice …, softone verify --from … --to …")
+        err.print(
+            "Not everything ties. Go on with: softone explain vat|invoice …, softone verify --from … --to …",
+            soft_wrap=True,
+        )

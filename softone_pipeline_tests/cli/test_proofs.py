@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ import duckdb
 import pytest
 
 from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
+from softone_pipeline.settings import PipelineSettings
+from softone_pipeline.tables.proof.explain import explain_balance
 from softone_pipeline.tables.proof.ledger import parse_amount
+from softone_pipeline.warehouse import open_published
 from softone_pipeline_tests.cli.conftest import FIRST_DAY, LAST_DAY, Shell
 
 RANGE = ("--from", str(FIRST_DAY), "--to", str(LAST_DAY))
@@ -43,7 +47,10 @@ class Loaded:
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     company = Company(first_day=FIRST_DAY, last_day=LAST_DAY, invoices_per_day=12)
-    with Sandbox(company) as sandbox:
+    with Sandbox(company) as sandbox, pytest.MonkeyPatch.context() as environment:
+        # What clean_environment does for a test comes too late for what a module shares.
+        for name in [name for name in os.environ if name.startswith("SOFTONE_") or name == "DAGSTER_HOME"]:
+            environment.delenv(name)
         quick = {"SOFTONE_RETRY_WAIT_SECONDS": "0.01", "SOFTONE_START_DATE": "2026-01-01"}
         shell = Shell(tmp_path_factory.mktemp("loaded"), DEFAULT.environment(sandbox.base_url) | quick)
         done = shell.run("backfill", *RANGE)
@@ -58,7 +65,7 @@ def _json(shell: Shell, *arguments: str, status: int = 0) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("faults", [(), ("page-cap:5",), ("page-base-1", "page-cap:7"), ("page-0-as-1", "page-cap:7")])
+@pytest.mark.parametrize("faults", [(), ("page-base-1", "page-cap:7")])
 def test_every_day_is_certified_however_the_server_pages(loaded: Loaded, faults: tuple[str, ...]) -> None:
     file = loaded.shell.folder / "data" / "softone.duckdb"
     before = file.read_bytes()
@@ -157,14 +164,13 @@ def test_every_vat_cell_and_every_balance_is_explained_to_the_oere(loaded: Loade
             f"where status_class = 'counted' and period_month = '{month}-01'"
         )
         assert said == [(found["facts"]["payload_net"], found["facts"]["payload_vat"])]
-    (customer,) = loaded.shell.query(
-        "select customer_nr from mart.customer_balance order by invoice_count desc limit 1"
-    )
-    found = _json(loaded.shell, "explain", "balance", *customer)
-    assert found["holds"]
-    assert sum(Decimal(i["total_amount"]) for i in found["invoices"]) == sum(
-        Decimal(part["net_invoiced"]) for part in found["parts"]
-    )
+    customers = loaded.shell.query("select distinct coalesce(customer_nr, '') from mart.customer_balance")
+    assert len(customers) > 50
+    with open_published(loaded.shell.folder / "data" / "softone.duckdb") as connection:
+        for (customer,) in customers:
+            balance = explain_balance(connection, PipelineSettings(), customer_nr=customer)
+            assert balance.holds, (customer, balance.residuals)
+    assert loaded.shell.run("explain", "balance", "11357").returncode == 0
 
 
 def test_a_large_cell_lists_the_largest_and_sums_the_rest_and_says_how_to_go_on(loaded: Loaded) -> None:
