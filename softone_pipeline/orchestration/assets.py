@@ -7,6 +7,7 @@ knows MaterializeResult without its type argument only.)
 """
 
 import datetime as dt
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,12 +16,13 @@ import dagster as dg
 
 from softone_pipeline.errors import AuthenticationError, RequestError, SoftOneError
 from softone_pipeline.orchestration import checks
-from softone_pipeline.orchestration.metadata import definition_metadata
+from softone_pipeline.orchestration.metadata import definition_metadata, preview
 from softone_pipeline.orchestration.partitions import daily_partitions, days
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.resources import WarehouseResource
 from softone_pipeline.report import report_path, write_report
 from softone_pipeline.settings import PipelineSettings, stockholm_today
+from softone_pipeline.softone import Traffic
 from softone_pipeline.tables import MART_TABLES
 from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
 from softone_pipeline.tables.core.invoices import INVOICES
@@ -90,6 +92,7 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
         standing = _landed_by_failed_parents(context, warehouse, settings.company)
         landed: dict[dt.date, DayLanded] = {}
         failed: list[SoftOneError] = []
+        traffic, began = Traffic(), time.monotonic()
         try:
             with softone.client() as client:
                 for batch in load_days(
@@ -102,6 +105,7 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
                 ):
                     landed |= {day.day: day for day in batch.days}
                     failed += batch.failed
+                    traffic += batch.traffic
         except SoftOneError as error:
             failed.append(error)
         if failed:
@@ -110,10 +114,11 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
             context.add_asset_metadata(_day_metadata(landed.get(day)), partition_key=day.isoformat())
         with warehouse.get_connection() as connection:
             return dg.MaterializeResult(
+                metadata=_traffic_metadata(traffic, time.monotonic() - began),
                 check_results=[
                     *checks.declared_check_results(CUSTOMER_INVOICES, place, connection),
                     *checks.number_check_results(CUSTOMER_INVOICES, place, connection, settings.company),
-                ]
+                ],
             )
 
     return customer_invoices
@@ -242,7 +247,8 @@ def _mart(table: Table, settings: PipelineSettings, place: Placement) -> dg.Asse
                 *checks.declared_check_results(table, place, connection),
                 *checks.number_check_results(table, place, connection, settings.company),
             ]
-        return dg.MaterializeResult(metadata={"dagster/row_count": rows}, check_results=results)
+            metadata: dict[str, Any] = {"dagster/row_count": rows, **preview(table, connection)}
+        return dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return mart
 
@@ -392,6 +398,16 @@ def _day_metadata(outcome: DayLanded | None) -> dict[str, int | str]:
         "returned": outcome.returned,
         "missing": outcome.missing,
         "quarantined": outcome.quarantined,
+    }
+
+
+def _traffic_metadata(traffic: Traffic, seconds: float) -> dict[str, int | float]:
+    """What the whole run cost on the wire; a range is one run, so each of its days says the same."""
+    return {
+        "run_requests": traffic.requests,
+        "run_retries": traffic.retries,
+        "run_bytes_received": traffic.bytes_received,
+        "run_seconds": round(seconds, 1),
     }
 
 

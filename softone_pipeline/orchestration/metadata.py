@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+import duckdb
 
+from softone_pipeline.tables.mart.vat_return_draft import VAT_RETURN_DRAFT
+from softone_pipeline.tables.mart.vat_summary import VAT_SUMMARY
 from softone_pipeline.warehouse import Table
 
 
@@ -30,3 +33,32 @@ def definition_metadata(table: Table, published: str) -> Mapping[str, Any]:
             f'```\nduckdb -readonly {published} -c "from {table.qualified_name} limit 20"\n```'
         ),
     }
+
+
+# What a preview may show: no table in which a person can be recognised.
+_PREVIEWS = {
+    VAT_RETURN_DRAFT: "select period_month, box, amount_kr, coverage from {table} order by period_month desc, box limit 15",
+    VAT_SUMMARY: """
+        select period_month, vat_class, sum(net_amount) as net_amount, sum(vat_amount) as vat_amount
+        from {table}
+        where status_class = 'counted'
+        group by all
+        order by period_month desc, vat_class
+        limit 15
+    """,
+}
+
+
+def preview(table: Table, connection: duckdb.DuckDBPyConnection) -> dict[str, dg.MetadataValue[Any]]:
+    """The newest figures as a small table, amounts as exact text; nothing for a table that tells of customers."""
+    select = _PREVIEWS.get(table)
+    if select is None:
+        return {}
+    found = connection.execute(select.format(table=table.qualified_name))
+    names = [column[0] for column in found.description or []]
+    lines = [
+        names,
+        ["---"] * len(names),
+        *(["" if value is None else str(value) for value in row] for row in found.fetchall()),
+    ]
+    return {"preview": dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))}

@@ -373,3 +373,25 @@ def test_days_of_23_and_25_hours_are_days_like_any_other(open_plant: Callable[..
     assert plant.materialized_days() == set(days)
     assert set(plant.gate.asked) == set(days)
     assert known(plant.settings.duckdb_path) == truth(plant.company)
+
+
+def test_what_a_run_cost_and_what_it_made_stand_in_its_metadata(plant: Plant) -> None:
+    assert plant.load().succeeded
+
+    def metadata(key: dg.AssetKey) -> dict[str, object]:
+        event = plant.instance.get_latest_materialization_event(key)
+        assert event is not None
+        assert event.asset_materialization is not None
+        return {name: value.value for name, value in event.asset_materialization.metadata.items()}
+
+    raw = metadata(RAW)
+    assert raw["run_requests"] == len(plant.sandbox.requests("filter")) + 1
+    assert raw["run_retries"] == 0
+    assert isinstance(raw["run_bytes_received"], int)
+    assert raw["run_bytes_received"] > 1000
+    shown = str(metadata(dg.AssetKey(["mart", "vat_return_draft"]))["preview"])
+    boxes = plant.published("select period_month, box, amount_kr, coverage from mart.vat_return_draft")
+    assert boxes
+    for month, box, amount, coverage in boxes:
+        assert f"| {month} | {box} | {'' if amount is None else amount} | {coverage} |" in shown
+    assert "preview" not in metadata(dg.AssetKey(["mart", "customer_balance"]))
