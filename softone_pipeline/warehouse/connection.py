@@ -211,7 +211,8 @@ class Warehouse:
 
     def _keep_a_copy(self, connection: duckdb.DuckDBPyConnection, version: int) -> None:
         """The file as it was, beside it: the way back to the earlier package, made before anything is touched."""
-        kept = self.path.with_name(f"{self.path.stem}.version{version}{self.path.suffix}")
+        # Not ending in .duckdb: whoever looks for databases in the folder is not to find it.
+        kept = self.path.with_name(f"{self.path.name}.version{version}")
         if not kept.exists():
             temporary = kept.with_name(f".{kept.name}.new")
             remove_database(temporary)

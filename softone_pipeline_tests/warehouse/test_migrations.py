@@ -85,7 +85,7 @@ def test_a_migrated_file_is_kept_as_it_was(warehouse: Warehouse) -> None:
     history = _version_1(warehouse.path)
     with warehouse.connect():
         pass
-    kept = warehouse.path.with_name("softone_pipeline.version1.duckdb")
+    kept = warehouse.path.with_name("softone_pipeline.duckdb.version1")
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     with duckdb.connect(str(kept), read_only=True) as connection:
         assert connection.execute(_HISTORY).fetchall() == history
