@@ -353,7 +353,10 @@ def test_the_resources_page_names_the_variable_of_each_secret(story: Story) -> N
     secret = {"company_api_key", "connect_api_key", "license", "username", "password", "token"}
     shown = {value["key"]: (value["value"], value["type"]) for value in softone["configuredValues"]}
     assert {key: shown[key] for key in secret} == {key: (f"SOFTONE_{key.upper()}", "ENV_VAR") for key in secret}
-    assert {value for key, value in shown.items() if key not in secret} == {("null", "VALUE")}
+    assert shown["env_prefix"] == ('"SOFTONE_"', "VALUE")
+    assert shown["company"] == ('"default"', "VALUE")
+    others = shown.keys() - secret - {"env_prefix", "company"}
+    assert {shown[key] for key in others} == {("null", "VALUE")}
 
 
 def test_no_secret_is_seen_in_the_list_of_processes(story: Story) -> None:
