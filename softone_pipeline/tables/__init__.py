@@ -1,6 +1,7 @@
 """The tables: one declaration each, one SELECT per derived table, and how raw and core are kept.
 
 The path is the name: `core/invoices.py` declares core.invoices, `core/invoices.sql` derives it.
+`checks` and `proof` derive nothing: they hold the tables against each other, and against what is outside.
 """
 
 from softone_pipeline.tables.core.build_state import BUILD_STATE
