@@ -310,15 +310,16 @@ def _canonical(value: object) -> str:
 
 
 class SearchInvoice(BaseModel):
-    """One invoice as Search sees it, with what has been paid of it. Amounts exact, dates Stockholm days."""
+    """One invoice as Search sees it, with what has been paid of it. Amounts exact, dates Stockholm days.
+
+    Who the customer is is not read: nothing needs it, and so no message can quote it.
+    """
 
     model_config = ConfigDict(frozen=True, alias_generator=to_pascal)
 
     customer_invoice_id: RequiredInt64
     number: NullableText = None
     customer_id: NullableInt64 = None
-    customer_nr: NullableText = None
-    customer_name: NullableText = None
     billing_type: NullableInt32 = None
     invoice_date: NullableDate = None
     due_date: NullableDate = None

@@ -117,7 +117,10 @@ def read_id(value: object) -> int | None:
 
 
 def said_in(text: str) -> str | None:
-    """What a body that is no list of invoices says: its Message, a bare string, or all of it. Not cleaned."""
+    """What a body that is no list of invoices says: its Message, a bare string, or its text. Not cleaned.
+
+    JSON without a message says nothing: it may be invoices in a wrapping we do not know, with people's names.
+    """
     try:
         value = parse(text)
     except ValueError:
@@ -126,10 +129,10 @@ def said_in(text: str) -> str | None:
         for key, found in value.items():
             if key.lower() in {"message", "errormessage", "error", "detail", "title"} and isinstance(found, str):
                 return found.strip() or None
-        return text.strip()
+        return None
     if isinstance(value, str) and not isinstance(value, JsonNumber):
         return value.strip() or None
-    return text.strip() or None
+    return None if isinstance(value, list) else text.strip() or None
 
 
 def _page_invoice(raw: msgspec.Raw) -> PageInvoice:

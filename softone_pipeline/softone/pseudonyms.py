@@ -43,6 +43,10 @@ _ROW_NUMBERS = {
 _DATES = {"InvoiceDate", "DueDate"}
 _CODES = {"InvoiceNr", "Currency", "ProductNr", "AttestStateName", "CustomerNr"}
 
+_NUMBERS = _HEADER_NUMBERS | _ROW_NUMBERS
+_KNOWN_OF_HEADER = _HEADER_NUMBERS | _DATES | _CODES
+_KNOWN_OF_ROW = _ROW_NUMBERS | _CODES
+
 _NUMBER = re.compile(r'"?-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"?')
 _DATE = re.compile(r'"[0-9T:.Z+-]*"')
 _CENTURY = ("16", "18", "19", "20")
@@ -117,7 +121,7 @@ class Pseudonymiser:
                 masked[name] = self._rows(raw, forget=True)
             elif name in {"CustomerNr", "CustomerName"}:
                 masked[name] = pseudonym
-            elif name in _HEADER_NUMBERS | _DATES | _CODES:
+            elif name in _KNOWN_OF_HEADER:
                 masked[name] = self._field(name, raw)
             elif name == "CustomerOrgNr":
                 masked[name] = "null"
@@ -137,7 +141,7 @@ class Pseudonymiser:
         """One value: kept where it is of the kind that its field holds, otherwise a pseudonym of the same JSON type."""
         if raw in _KEPT_AS_THEY_ARE or raw == '""':
             return raw
-        if name in _HEADER_NUMBERS | _ROW_NUMBERS:
+        if name in _NUMBERS:
             is_kept = _NUMBER.fullmatch(raw) is not None
         elif name in _DATES:
             is_kept = _DATE.fullmatch(raw) is not None or _NUMBER.fullmatch(raw) is not None
@@ -163,7 +167,7 @@ class Pseudonymiser:
                 masked[name] = self._row_text(value, forget=forget)
             elif name == "Accounts":
                 masked[name] = self._accounts(value)
-            elif name in _ROW_NUMBERS | _CODES or not forget:
+            elif name in _KNOWN_OF_ROW or not forget:
                 masked[name] = self._field(name, value)
         return self._object(masked)
 
@@ -329,6 +333,8 @@ def _text(raw: str | None) -> str | None:
     """A JSON string's text, or a number as written; None for everything else."""
     if raw is None or raw in _KEPT_AS_THEY_ARE or raw[:1] in ("{", "["):
         return None
+    if raw.startswith('"') and "\\" not in raw:
+        return raw[1:-1]
     try:
         value = parse(raw)
     except ValueError:

@@ -113,13 +113,25 @@ class Warehouse:
 
         The file is held all the while, so nobody writes to the old one meanwhile.
         """
-        temporary = self.path.with_name(f".{self.path.name}.rewritten")
-        remove_database(temporary)
         with self.connect_as_it_is() as connection:
             connection.execute("checkpoint")
+            self._copy_whole(connection, self.path)
+
+    def _copy_whole(self, connection: duckdb.DuckDBPyConnection, target: Path) -> None:
+        """A fresh copy of the connected file at `target`, whole or not at all."""
+        temporary = target.with_name(f".{target.name}.new")
+        try:
+            remove_database(temporary)
             copy_database(connection, temporary, mode=self.mode)
-            wal(self.path).unlink(missing_ok=True)
-            os.replace(temporary, self.path)
+            wal(target).unlink(missing_ok=True)
+            os.replace(temporary, target)
+        except (OSError, duckdb.Error) as error:
+            with contextlib.suppress(OSError):
+                remove_database(temporary)
+            raise WarehouseAccessError(
+                f"A fresh copy of {self.path} could not be written to {target}: {error}. What stood there still stands.",
+                path=str(target),
+            ) from error
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         """Opens the file that lies at the path: one that was replaced while we waited for its lock is let go of."""
@@ -214,10 +226,7 @@ class Warehouse:
         # Not ending in .duckdb: whoever looks for databases in the folder is not to find it.
         kept = self.path.with_name(f"{self.path.name}.version{version}")
         if not kept.exists():
-            temporary = kept.with_name(f".{kept.name}.new")
-            remove_database(temporary)
-            copy_database(connection, temporary, mode=self.mode)
-            os.replace(temporary, kept)
+            self._copy_whole(connection, kept)
         log.warning(
             "%s is brought from schema version %d to %d. As it was it is kept as %s; delete that when you like.",
             self.path,
