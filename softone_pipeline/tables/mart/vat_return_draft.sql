@@ -9,7 +9,8 @@ counted as (
     select
         *,
         -- what no box takes and no line explains: unknown, header_adjustment, and rates that the return has no box for
-        vat_class not in ('25', '12', '6', '0', 'none', 'tax_reduction', 'rounding') as is_unplaced
+        vat_class not in ('25', '12', '6', '0', 'none', 'tax_reduction', 'rounding')
+            and (net_amount <> 0 or vat_amount <> 0) as is_unplaced
     from mart.vat_summary
     where status_class = 'counted' and billing_type_name in ('debit', 'credit')
 ),
