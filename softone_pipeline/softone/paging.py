@@ -250,7 +250,8 @@ def _doubt(ask: Ask, reading: Reading) -> str | None:
         found, refusal = _try(ask, position, size=1)
         if refusal is not None or len(found) > 1:
             return _UNCHECKABLE
-        if [invoice.key for invoice in found] != page.keys[-1:]:
+        # by its text, for the other one of two doubles has the same id
+        if [invoice.received.payload for invoice in found] != [page.invoices[-1].received.payload]:
             return _MOVED
     if sum(len(page.invoices) for page in content) != len(reading.invoices):
         return "an invoice came twice while the pages were read"
