@@ -300,3 +300,16 @@ def test_amounts_of_eighteen_digits_are_added_exactly(house: House) -> None:
     assert house.rows("select price_basis, rounding_amount, net_amount from core.invoices") == [
         ("net", D("0.00"), D("7999999999999999.99"))
     ]
+
+
+def test_an_invoice_whose_sums_do_not_fit_is_quarantined_and_stops_no_other(house: House) -> None:
+    unpriced = {"UnitPrice": None, "UnitPriceCurrency": None}
+    rows = [row("9999999999999999.99", "0.00", **unpriced)] * 2
+    opposite = invoice(2, total="9999999999999999.99", vat="-9999999999999999.99", rows=[])
+    house.land(house.window(1, [invoice(1, rows=rows), opposite, invoice(3)]))
+    house.refresh()
+    assert house.rows("select invoice_id from core.invoices") == [(3,)]
+    assert house.rows("select invoice_id, field from raw.quarantine order by all") == [
+        (1, "InvoiceRows"),
+        (2, "InvoiceRows"),
+    ]

@@ -327,6 +327,22 @@ def _read(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
         where typed.seq is null or try(raw.read_invoice(plain.payload)) is null
         """
     )
+    # Amounts of so many digits are never taken for plain at once, so this looks at few: their sums have to fit as well.
+    connection.execute(
+        """
+        insert into unreadable
+        select seq, 'InvoiceRows', 'has amounts whose sums do not fit DECIMAL(18,2)'
+        from (select seq, raw.read_invoice(payload) as invoice from plain where seq not in (select seq from unreadable))
+        where greatest(
+            abs(invoice.TotalAmount::decimal(38, 2) - invoice.VATAmount),
+            abs(invoice.TotalAmountCurrency::decimal(38, 2) - invoice.VATAmountCurrency),
+            abs(coalesce(list_sum([r.SumAmount for r in invoice.InvoiceRows]), 0))
+            + abs(coalesce(list_sum([r.VatAmount for r in invoice.InvoiceRows]), 0)),
+            abs(coalesce(list_sum([r.SumAmountCurrency for r in invoice.InvoiceRows]), 0))
+            + abs(coalesce(list_sum([r.VatAmountCurrency for r in invoice.InvoiceRows]), 0))
+        ) >= 1e16::decimal(38, 2)
+        """
+    )
     connection.execute(
         """
         update typed
