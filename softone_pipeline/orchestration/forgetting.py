@@ -41,7 +41,8 @@ def scrub_history(home: Path, identity: Identity, *, dry_run: bool = False) -> S
                 continue
             with path.open("rb") as file:
                 is_sqlite = file.read(len(_SQLITE)) == _SQLITE
-            if is_sqlite:
+            # One that was made a moment ago may stand in its log alone.
+            if is_sqlite or path.with_name(f"{path.name}-wal").exists():
                 rows += _scrub_sqlite(path, pattern, identity.pseudonym, dry_run=dry_run)
             else:
                 files += _scrub_file(path, as_bytes, identity.pseudonym.encode(), dry_run=dry_run)

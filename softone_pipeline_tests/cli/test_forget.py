@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -30,7 +31,7 @@ def everything(folder: Path) -> dict[str, bytes]:
                 rows = connection.execute(f"from {table}").fetchall()
                 found[f"{path} {table}"] = "\n".join(map(str, rows)).encode()
     for path in folder.rglob("*.db"):
-        with sqlite3.connect(path) as history:
+        with closing(sqlite3.connect(path)) as history:
             found[f"{path} as text"] = "\n".join(history.iterdump()).encode("utf-8", "surrogateescape")
     return found
 
@@ -62,7 +63,7 @@ def test_a_forgotten_customer_is_nowhere_and_does_not_come_back(shell: Shell, co
     log = shell.folder / ".dagster" / "storage" / "a-run" / "compute_logs"
     log.mkdir(parents=True)
     (log / "step.err").write_text(f"customer {number}: {name} ({org_nr})\n")
-    with sqlite3.connect(shell.folder / ".dagster" / "history" / "note.db") as history:
+    with closing(sqlite3.connect(shell.folder / ".dagster" / "history" / "note.db")) as history, history:
         history.execute("create table event_logs (event text)")
         history.execute("insert into event_logs values (?)", [json.dumps({"md": f"| {number} | {name} |", "n": 5})])
     assert len(where(shell.folder, name)) >= 5
