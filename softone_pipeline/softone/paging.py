@@ -116,7 +116,7 @@ def read_stable(ask: Ask, habits: Habits, *, note: Callable[[str], None]) -> Rea
 
     A reading stands when the invoices at its page borders are found there a second time; or when the
     reading before it found the same invoices (the two before it, if its borders have moved); at once, when
-    it is a single page with nothing behind it.
+    it is a single page with nothing behind it; never, when finding out the first page's number interrupted it.
     `note` is told why the pages are read again. Raises MovingPagesError after five readings, and whatever
     `ask` raises.
     """
@@ -124,12 +124,15 @@ def read_stable(ask: Ask, habits: Habits, *, note: Callable[[str], None]) -> Rea
     doubt: str | None = None
     agreeing = 1
     for number in range(1, MOST_READINGS + 1):
+        was_known = habits.first_page is not None
         reading = Reading(dt.datetime.now(dt.UTC), list(read_pages(ask, habits)))
         agrees = before is not None and reading.tally == before.tally
         agreeing = agreeing + 1 if agrees else 1
         if agrees and doubt == _UNCHECKABLE:
             return reading
         doubt = _doubt(ask, reading)
+        if doubt is None and not was_known and not agrees and _was_interrupted(reading):
+            doubt = "the server's first page was found out meanwhile"
         # Two readings may miss the same invoice, if it comes and goes; borders that moved tell of it.
         if doubt is None or agreeing >= (3 if doubt == _MOVED else 2):
             return reading
@@ -256,6 +259,15 @@ def _doubt(ask: Ask, reading: Reading) -> str | None:
     if sum(len(page.invoices) for page in content) != len(reading.invoices):
         return "an invoice came twice while the pages were read"
     return None
+
+
+def _was_interrupted(reading: Reading) -> bool:
+    """Whether pages 0 and 1 may have been asked for again in the middle of the reading, as `_learn_to_count_from` does.
+
+    An invoice that was away just then is back when the borders are looked at, and its page moved unseen.
+    """
+    is_tiny = len(reading.content[0].invoices) < _TELLING_PAGE if reading.content else False
+    return len(reading.content) > 1 and (is_tiny or reading.first_page == 1)
 
 
 def _is_end_certain(reading: Reading) -> bool:

@@ -154,11 +154,29 @@ def test_a_server_known_to_count_from_1_is_not_asked_for_page_0_again(erp: FakeE
     erp.invoices = invoices(*numbers(25))
     client = connect(page_size=10)
     client.read_window(DAY, DAY)
-    assert erp.pages_asked == [0, 1, 2, 0, 1, 3]
+    # 0 and 1 once more to be sure, and then all of it once more, for that came in the middle of the reading
+    assert erp.pages_asked == [0, 1, 2, 0, 1, 3, 1, 2, 3]
     erp.asked.clear()
     assert ids(client.read_window(DAY, DAY)) == numbers(25)
     assert erp.pages_asked == [1, 2, 3]
     assert erp.borders_asked == [10, 20]
+
+
+def test_an_invoice_that_is_away_while_the_first_page_is_found_out_makes_no_other_one_lost(
+    erp: FakeErp, connect: Connect
+) -> None:
+    erp.first_page, erp.page_0_on_base_1 = 1, "like page 1"
+    erp.invoices = invoices(*numbers(10))
+    away = erp.invoices[3]
+
+    def flicker(asked: Asked) -> None:
+        if asked.body.get("PageNumber") == 2 and erp.pages_asked == [0, 1, 2]:
+            erp.invoices.remove(away)
+        elif away not in erp.invoices:
+            erp.invoices.insert(3, away)
+
+    erp.before_answer = flicker
+    assert ids(connect(page_size=6).read_window(DAY, DAY)) == numbers(10)
 
 
 def test_the_borders_of_a_window_of_several_pages_are_looked_at_twice(erp: FakeErp, connect: Connect) -> None:
