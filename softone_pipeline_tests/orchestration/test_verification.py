@@ -8,7 +8,10 @@ import dagster as dg
 import duckdb
 
 from softone_pipeline.definitions import build_definitions
-from softone_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, Plant
+from softone_pipeline.orchestration.partitions import range_tags
+from softone_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, RAW, Plant, days_between
+
+VERIFIED = dg.AssetCheckKey(RAW, "verified_against_erp")
 
 
 def _verify(plant: Plant) -> dg.AssetCheckEvaluation:
@@ -22,14 +25,22 @@ def _verify(plant: Plant) -> dg.AssetCheckEvaluation:
 
 def test_loading_does_not_read_the_erp_twice_and_verifying_does_so_without_writing(plant: Plant) -> None:
     assert plant.load().succeeded
-    key = dg.AssetCheckKey(dg.AssetKey(["raw", "customer_invoices"]), "verified_against_erp")
-    assert not plant.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    assert not plant.instance.event_log_storage.get_asset_check_execution_history(VERIFIED, limit=1)
     before = plant.pipelines_own("from raw.customer_invoices order by all")
     evaluation = _verify(plant)
     assert evaluation.passed, evaluation.description
     assert evaluation.metadata["days_whole"].value == 8
     assert evaluation.metadata["invoices_matched"].value == len(before)
     assert plant.pipelines_own("from raw.customer_invoices order by all") == before
+
+
+def test_a_run_that_the_ui_launches_with_every_check_of_the_asset_reads_the_erp_once(plant: Plant) -> None:
+    job = build_definitions().resolve_implicit_global_asset_job_def().get_subset(asset_selection={RAW})
+    assert "raw__customer_invoices_verified_against_erp" in {node.name for node in job.nodes}
+    run = job.execute_in_process(instance=plant.instance, tags=range_tags(FIRST_DAY, LAST_DAY))
+    assert run.success
+    assert plant.materialized_days() == set(days_between(FIRST_DAY, LAST_DAY))
+    assert VERIFIED.name not in {evaluation.check_name for evaluation in run.get_asset_check_evaluations()}
 
 
 def test_an_invoice_that_is_lost_from_the_store_is_named(plant: Plant) -> None:
