@@ -7,14 +7,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import duckdb
 
 from softone_pipeline.cli.backfill import load_range, report
 from softone_pipeline.cli.console import out, print_table
 from softone_pipeline.cli.sandbox import SANDBOX_PORT
 from softone_pipeline.settings import PipelineSettings, stockholm_today
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @click.command()
@@ -33,6 +36,7 @@ def demo(folder: Path, days: int) -> None:
     which invoices change, move and vanish, and loads again. Nothing outside this machine is contacted.
     """
     from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
+    from softone_pipeline.warehouse import open_published
 
     folder.mkdir(parents=True, exist_ok=True)
     today = stockholm_today()
@@ -66,7 +70,7 @@ def demo(folder: Path, days: int) -> None:
             company.advance()
             out.print("[bold]3.[/] An evening passes in the ERP, and the last days are read again.")
             report(load_range(settings, max(settings.start_date, today - dt.timedelta(days=59)), today))
-            with open_published(settings) as connection:
+            with open_published(settings.duckdb_path) as connection:
                 _show_tables(connection)
                 _show_history(connection)
                 _show_balance(connection)
@@ -93,15 +97,6 @@ def _inside(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
-
-
-@contextmanager
-def open_published(settings: PipelineSettings) -> Iterator[duckdb.DuckDBPyConnection]:
-    connection = duckdb.connect(str(settings.duckdb_path), read_only=True)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def _show_tables(connection: duckdb.DuckDBPyConnection) -> None:

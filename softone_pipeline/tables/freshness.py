@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-import duckdb
-
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
+from softone_pipeline.warehouse import open_published
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ def freshness(settings: PipelineSettings, now: dt.datetime) -> Freshness:
     yesterday = now.astimezone(STOCKHOLM).date() - dt.timedelta(days=1)
     if not settings.duckdb_path.exists():
         return Freshness(False, f"Nothing has been published yet: there is no {settings.duckdb_path}.")
-    with duckdb.connect(str(settings.duckdb_path), read_only=True) as connection:
+    with open_published(settings.duckdb_path) as connection:
         row = connection.execute(
             """
             select max(fetched_at), max(partition_date), coalesce(bool_or(partition_date = $yesterday), false)
