@@ -73,6 +73,8 @@ def main(debug: bool) -> None:
     # Dagster asks this before it has read any dagster.yaml.
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
     logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(levelname)s %(message)s")
+    # Whoever waits is told for what.
+    logging.getLogger("softone_pipeline").setLevel(logging.DEBUG if debug else logging.WARNING)
 
 
 for command in (

@@ -9,18 +9,17 @@ import contextlib
 import hashlib
 import logging
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import tenacity
 
-from softone_pipeline.errors import WarehouseAccessError, WarehouseLockedError, WarehouseVersionError
+from softone_pipeline.errors import WarehouseAccessError, WarehouseVersionError
 from softone_pipeline.warehouse.copying import STORAGE_VERSION, copy_database, created_with, remove_database, wal
+from softone_pipeline.warehouse.locking import open_when_free
 from softone_pipeline.warehouse.table import Table
 
 log = logging.getLogger(__name__)
@@ -155,34 +154,12 @@ class Warehouse:
             raise WarehouseAccessError(
                 f"The folder for {self.path} cannot be made: {error.strerror}.", path=str(self.path)
             ) from error
-        waiting = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_lock_conflict),
-            wait=tenacity.wait_exponential_jitter(multiplier=0.05, max=2, jitter=0.5),
-            stop=tenacity.stop_after_delay(self.lock_timeout_seconds),
-            before_sleep=self._say_that_we_wait(),
-            reraise=True,
+        return open_when_free(
+            self.path,
+            timeout_seconds=self.lock_timeout_seconds,
+            advice="Close whatever has it open (analysts open the published copy instead) and run again.",
+            config=self.config,
         )
-        try:
-            return waiting(duckdb.connect, str(self.path), config=self.config)
-        except duckdb.Error as error:
-            if _is_lock_conflict(error):
-                raise WarehouseLockedError(
-                    f"{self.path} has been held by another process for {self.lock_timeout_seconds:.0f} s. "
-                    "Close whatever has it open (analysts open the published copy instead) and run again.",
-                    path=str(self.path),
-                ) from error
-            raise WarehouseAccessError(f"{self.path} cannot be opened: {error}", path=str(self.path)) from error
-
-    def _say_that_we_wait(self) -> Callable[[tenacity.RetryCallState], None]:
-        last_said = 0.0
-
-        def say(state: tenacity.RetryCallState) -> None:
-            nonlocal last_said
-            if time.monotonic() - last_said > 10:
-                last_said = time.monotonic()
-                log.warning("Waiting for %s: another process has it open.", self.path)
-
-        return say
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Create what is missing; migrate an older file; refuse a newer or foreign one."""
@@ -303,7 +280,3 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.execute("rollback")
         raise
     connection.execute("commit")
-
-
-def _is_lock_conflict(error: BaseException) -> bool:
-    return isinstance(error, duckdb.IOException) and "lock" in str(error).lower()

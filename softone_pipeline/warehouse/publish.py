@@ -18,9 +18,13 @@ import duckdb
 
 from softone_pipeline.errors import WarehouseAccessError
 from softone_pipeline.warehouse.copying import copy_database, remove_database, wal
+from softone_pipeline.warehouse.locking import open_when_free
 
 # Readable by the owner and the group, written by nobody: it is replaced whole, never changed.
 PUBLISHED_MODE = 0o440
+
+# Readers do not keep each other out, so there is nothing to wait for long; a sensor has 60 s in all.
+_LOCK_TIMEOUT_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +65,22 @@ def publish(connection: duckdb.DuckDBPyConnection, path: Path, *, mode: int = PU
 
 @contextmanager
 def open_published(path: Path, *, config: Mapping[str, Any] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection to the published copy. Raises WarehouseAccessError when there is none to open."""
+    """A read-only connection to the published copy.
+
+    Raises WarehouseAccessError when there is none to open, WarehouseLockedError when somebody keeps it open for writing.
+    """
     if not path.exists():
         raise WarehouseAccessError(
             f"There is no published database at {path} yet. Load some days first: softone backfill --from … --to …",
             path=str(path),
         )
-    try:
-        connection = duckdb.connect(str(path), read_only=True, config=dict(config or {}))
-    except duckdb.Error as error:
-        raise WarehouseAccessError(f"{path} cannot be opened: {error}", path=str(path)) from error
+    connection = open_when_free(
+        path,
+        timeout_seconds=_LOCK_TIMEOUT_SECONDS,
+        advice="Nobody need open it for writing: ask them to open it read-only, which keeps nobody out.",
+        read_only=True,
+        config=config,
+    )
     try:
         yield connection
     finally:

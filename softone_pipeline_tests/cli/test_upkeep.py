@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from softone_pipeline.cli import main
+from softone_pipeline.warehouse import Warehouse
+from softone_pipeline_tests.cli.conftest import Shell
 from softone_pipeline_tests.invoices import EXAMPLE_DAY, Number, invoice, row
 from softone_pipeline_tests.tables.conftest import House, house
 
@@ -110,3 +114,23 @@ def test_a_stricter_mode_is_applied_to_all_that_stands(loaded: House, monkeypatc
     assert loaded.rows(VAT) == before
     assert loaded.versions(1) == history
     assert loaded.rows("select company, mode from raw.privacy") == [("default", "persons")]
+
+
+def test_a_command_that_waits_for_the_database_says_for_whom(shell: Shell, warehouse: Warehouse) -> None:
+    shell.variables["SOFTONE_DUCKDB_PATH"] = str(warehouse.path.with_name("softone.duckdb"))
+    with warehouse.connect():
+        pass
+    hold = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", hold, str(warehouse.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    waiting = shell.start("backup", "it.zip")
+    assert waiting.stdout is not None
+    said = waiting.stdout.readline()
+    holder.communicate("\n")
+    rest, _ = waiting.communicate(timeout=60)
+    assert f"Waiting for {warehouse.path}: process {holder.pid} (" in said
+    assert waiting.returncode == 0, rest
+    assert "Backed up" in rest

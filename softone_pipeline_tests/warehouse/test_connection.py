@@ -13,7 +13,7 @@ import pytest
 from softone_pipeline.errors import WarehouseAccessError, WarehouseLockedError, WarehouseVersionError
 from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.tables import MACROS, TABLES
-from softone_pipeline.warehouse import Warehouse, publish
+from softone_pipeline.warehouse import Warehouse, open_published, publish
 
 _HOLD = """
 import duckdb, sys, time
@@ -70,8 +70,34 @@ def test_a_locked_file_is_waited_for(warehouse: Warehouse, caplog: pytest.LogCap
     holder = _hold(warehouse.path, 1.5)
     with warehouse.connect() as connection:
         assert connection.execute("select 1").fetchone() == (1,)
-    assert "Waiting for" in caplog.text
     holder.communicate()
+    program = Path(sys.executable).resolve().name
+    assert f"Waiting for {warehouse.path}: process {holder.pid} ({program}) has it open. Waited 0 s" in caplog.text
+    # Said once in ten seconds, however often it was tried.
+    assert caplog.text.count("Waiting for") == 1
+
+
+def test_a_published_copy_that_is_open_for_writing_is_waited_for_as_well(
+    settings: PipelineSettings, warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    with warehouse.connect() as connection:
+        publish(connection, settings.duckdb_path, mode=0o600)
+    holder = _hold(settings.duckdb_path, 1.5)
+    with open_published(settings.duckdb_path) as connection:
+        assert connection.execute("select count(*) from core.invoices").fetchone() == (0,)
+    holder.communicate()
+    assert f"Waiting for {settings.duckdb_path}: process {holder.pid} " in caplog.text
+
+
+def test_a_damaged_block_is_no_lock_and_is_not_waited_for(settings: PipelineSettings, warehouse: Warehouse) -> None:
+    with warehouse.connect():
+        pass
+    content = bytearray(warehouse.path.read_bytes())
+    # After the three headers of 4 KiB each come the blocks, each with a checksum.
+    content[3 * 4096 + 100 :] = bytes(byte ^ 0xFF for byte in content[3 * 4096 + 100 :])
+    warehouse.path.write_bytes(content)
+    with pytest.raises(WarehouseAccessError, match="block"), warehouse.connect():
+        pass
 
 
 def test_a_file_that_stays_locked_is_an_error_that_says_what_to_do(settings: PipelineSettings) -> None:
@@ -81,8 +107,9 @@ def test_a_file_that_stays_locked_is_an_error_that_says_what_to_do(settings: Pip
     hasty = Warehouse(settings.warehouse_path, TABLES, macros=MACROS, lock_timeout_seconds=0.3)
     holder = _hold(settings.warehouse_path, 30)
     try:
-        with pytest.raises(WarehouseLockedError, match="published copy instead"), hasty.connect():
+        with pytest.raises(WarehouseLockedError, match="published copy instead") as told, hasty.connect():
             pass
+        assert f"held by process {holder.pid} " in str(told.value)
     finally:
         holder.kill()
         holder.communicate()
