@@ -16,7 +16,7 @@ import dagster as dg
 
 from softone_pipeline.errors import AuthenticationError, RequestError, SoftOneError
 from softone_pipeline.orchestration import checks
-from softone_pipeline.orchestration.metadata import definition_metadata, preview
+from softone_pipeline.orchestration.metadata import definition_metadata, open_with, preview
 from softone_pipeline.orchestration.partitions import daily_partitions, days
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.resources import WarehouseResource
@@ -78,7 +78,7 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
         owners=place.owners,
         pool=WAREHOUSE_POOL,
         required_resource_keys={place.softone_key, place.warehouse_key},
-        metadata=definition_metadata(CUSTOMER_INVOICES, str(settings.duckdb_path)),
+        metadata=definition_metadata(CUSTOMER_INVOICES, place, str(settings.duckdb_path)),
         check_specs=[
             *checks.declared_checks(CUSTOMER_INVOICES, place),
             *checks.number_checks(CUSTOMER_INVOICES, place),
@@ -135,7 +135,7 @@ def _payment_status(settings: PipelineSettings, place: Placement) -> dg.AssetsDe
         owners=place.owners,
         pool=WAREHOUSE_POOL,
         required_resource_keys={place.softone_key, place.warehouse_key},
-        metadata=definition_metadata(PAYMENT_STATUS, str(settings.duckdb_path)),
+        metadata=definition_metadata(PAYMENT_STATUS, place, str(settings.duckdb_path)),
         check_specs=[*checks.declared_checks(PAYMENT_STATUS, place), checks.search_check(PAYMENT_STATUS, place)],
         automation_condition=_when_fed_but_once_an_hour(),
     )
@@ -181,7 +181,7 @@ def _core(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
                 group_name=place.group("core"),
                 kinds={"duckdb", "sql"},
                 owners=place.owners,
-                metadata=definition_metadata(table, str(settings.duckdb_path)),
+                metadata=definition_metadata(table, place, str(settings.duckdb_path)),
                 automation_condition=_when_fed(),
             )
             for table in tables
@@ -235,7 +235,7 @@ def _mart(table: Table, settings: PipelineSettings, place: Placement) -> dg.Asse
         owners=place.owners,
         pool=WAREHOUSE_POOL,
         required_resource_keys={place.warehouse_key},
-        metadata=definition_metadata(table, str(settings.duckdb_path)),
+        metadata=definition_metadata(table, place, str(settings.duckdb_path)),
         check_specs=[*checks.declared_checks(table, place), *checks.number_checks(table, place)],
         automation_condition=_when_fed(),
     )
@@ -266,7 +266,10 @@ def _published(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinit
         owners=place.owners,
         pool=WAREHOUSE_POOL,
         required_resource_keys={place.warehouse_key},
-        metadata={"path": dg.MetadataValue.path(str(settings.duckdb_path))},
+        metadata={
+            "path": dg.MetadataValue.path(str(settings.duckdb_path)),
+            "open_with": open_with(f'duckdb -readonly {settings.duckdb_path} -c "show all tables"'),
+        },
         automation_condition=_when_fed(),
     )
     def database(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -294,7 +297,10 @@ def _report(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition
         group_name=place.group("published"),
         kinds={"html"},
         owners=place.owners,
-        metadata={"path": dg.MetadataValue.path(str(report_path(settings)))},
+        metadata={
+            "path": dg.MetadataValue.path(str(report_path(settings))),
+            "open_with": open_with(f"python -m webbrowser {report_path(settings)}"),
+        },
         automation_condition=_when_fed(),
     )
     def report() -> dg.MaterializeResult:  # type: ignore[type-arg]

@@ -8,14 +8,27 @@ from typing import Any
 import dagster as dg
 import duckdb
 
+from softone_pipeline.orchestration.placement import Placement
+from softone_pipeline.tables import MART_TABLES
+from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
+from softone_pipeline.tables.core.invoices import INVOICES
+from softone_pipeline.tables.lineage import by_table, lineage
 from softone_pipeline.tables.mart.vat_return_draft import VAT_RETURN_DRAFT
 from softone_pipeline.tables.mart.vat_summary import VAT_SUMMARY
+from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
+from softone_pipeline.tables.raw.payment_status import PAYMENT_STATUS
 from softone_pipeline.warehouse import Table
 
+# The tables that are assets. The others are written along with one of these.
+_ASSETS = {
+    table.qualified_name: table for table in (CUSTOMER_INVOICES, PAYMENT_STATUS, INVOICES, INVOICE_ROWS, *MART_TABLES)
+}
 
-def definition_metadata(table: Table, published: str) -> Mapping[str, Any]:
-    """Column schema, the table's name, and a query that opens it."""
+
+def definition_metadata(table: Table, place: Placement, published: str) -> Mapping[str, Any]:
+    """Column schema and lineage, the table's name, and a query that opens it."""
     return {
+        **_column_lineage(table, place),
         "dagster/column_schema": dg.TableSchema(
             columns=[
                 dg.TableColumn(
@@ -29,9 +42,32 @@ def definition_metadata(table: Table, published: str) -> Mapping[str, Any]:
             constraints=dg.TableConstraints(other=[f"unique: {', '.join(table.key)}"]),
         ),
         "dagster/table_name": table.qualified_name,
-        "open_with": dg.MetadataValue.md(
-            f'```\nduckdb -readonly {published} -c "from {table.qualified_name} limit 20"\n```'
-        ),
+        "open_with": open_with(f'duckdb -readonly {published} -c "from {table.qualified_name} limit 20"'),
+    }
+
+
+def open_with(command: str) -> dg.MetadataValue[Any]:
+    """A command to copy, as the UI shows it."""
+    return dg.MetadataValue.md(f"```\n{command}\n```")
+
+
+def _column_lineage(table: Table, place: Placement) -> dict[str, dg.TableColumnLineage]:
+    """Nothing for raw: its columns come from the ERP."""
+    columns = lineage().get(table.qualified_name)
+    if columns is None:
+        return {}
+    return {
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {
+                column: [
+                    dg.TableColumnDep(place.key(_ASSETS[origin]), name)
+                    for origin, names in by_table(sources).items()
+                    if origin in _ASSETS
+                    for name in names
+                ]
+                for column, sources in columns.items()
+            }
+        )
     }
 
 

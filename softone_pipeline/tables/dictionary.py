@@ -1,15 +1,17 @@
-"""The data dictionary: every table and column in Markdown, from the declarations.
+"""The data dictionary: every table and column in Markdown, from the declarations, and where each value comes from.
 
-`python -m softone_pipeline.tables.dictionary` writes it to README.md beside this file; a test keeps it fresh.
+`python -m softone_pipeline.tables.dictionary` writes it to README.md beside this file, and the column lineage to
+lineage.json; a test keeps both fresh.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from softone_pipeline.tables import TABLES
 from softone_pipeline.tables.checks import CHECKS
+from softone_pipeline.tables.lineage import by_table, lineage, write_lineage
 from softone_pipeline.warehouse import Table
 
 DICTIONARY = Path(__file__).with_name("README.md")
@@ -23,6 +25,9 @@ The same texts stand as comments in the database (`select comment from duckdb_co
 Money is DECIMAL from the wire to the mart, never a floating-point number. A column without suffix is in accounting
 currency (`SOFTONE_ACCOUNTING_CURRENCY`), one with `_currency` in the invoice's own. Credit invoices are negative in
 `core` and `mart`. Days are calendar days in Europe/Stockholm; moments are TIMESTAMPTZ.
+
+"From" names the columns whose values make a column up, as DuckDB's plan of the table's SELECT tells them. What merely
+filters, joins or groups rows is left out; a plain count of rows comes from no column.
 """
 
 
@@ -35,12 +40,21 @@ def _table(table: Table) -> Iterator[str]:
     yield f"## {table.qualified_name}\n"
     yield f"{table.description}\n"
     yield f"Unique: {', '.join(f'`{name}`' for name in table.key)}.\n"
-    yield "| column | type | meaning |"
-    yield "|---|---|---|"
+    sources = lineage().get(table.qualified_name)
+    yield f"| column | type | meaning |{' from |' if sources else ''}"
+    yield f"|---|---|---|{'---|' if sources else ''}"
     for column in table.columns:
         required = "" if column.nullable else " Never NULL."
-        yield f"| `{column.name}` | {column.type} | {column.description.replace('|', chr(92) + '|')}{required} |"
+        meaning = column.description.replace("|", chr(92) + "|") + required
+        origin = f" {_origin(sources[column.name])} |" if sources else ""
+        yield f"| `{column.name}` | {column.type} | {meaning} |{origin}"
     yield ""
+
+
+def _origin(sources: Sequence[str]) -> str:
+    return "; ".join(
+        f"{table}: {', '.join(f'`{name}`' for name in names)}" for table, names in by_table(sources).items()
+    )
 
 
 def _checks() -> Iterator[str]:
@@ -55,4 +69,5 @@ def _checks() -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    write_lineage()
     DICTIONARY.write_text(dictionary(), encoding="utf-8")

@@ -176,6 +176,38 @@ def test_every_asset_says_what_it_is_whose_it_is_and_what_each_column_means(grap
         assert node.metadata["dagster/table_name"] == table.qualified_name
 
 
+def test_every_asset_has_a_command_that_opens_it(graph: dg.AssetGraph) -> None:
+    for key in graph.get_all_asset_keys():
+        shown = graph.get(key).metadata["open_with"]
+        assert isinstance(shown, dg.MarkdownMetadataValue)
+        table = TABLE_OF.get(key)
+        name = "softone_report.html" if key == dg.AssetKey(["published", "report"]) else "softone.duckdb"
+        assert name in str(shown.md_str)
+        if table is not None:
+            assert f'"from {table.qualified_name} limit 20"' in str(shown.md_str)
+
+
+@pytest.mark.parametrize("prefix", [(), ("nord",)], ids=["alone", "beside others"])
+def test_column_lineage_leads_to_columns_that_the_ui_shows(prefix: tuple[str, ...]) -> None:
+    graph = build_definitions(key_prefix=prefix).resolve_asset_graph()
+    shown = {
+        key: {column.name for column in schema.columns}
+        for key in graph.get_all_asset_keys()
+        if isinstance(schema := graph.get(key).metadata.get("dagster/column_schema"), dg.TableSchema)
+    }
+    with_lineage = set()
+    for key, columns in shown.items():
+        lineage = graph.get(key).metadata.get("dagster/column_lineage")
+        if not isinstance(lineage, dg.TableColumnLineage):
+            continue
+        with_lineage.add(key)
+        assert lineage.deps_by_column.keys() == columns
+        for deps in lineage.deps_by_column.values():
+            for dep in deps:
+                assert dep.column_name in shown[dep.asset_key]
+    assert with_lineage == {dg.AssetKey([*prefix, *key.path]) for key in DERIVED - PUBLISHED}
+
+
 def test_every_job_schedule_sensor_and_check_says_what_it_does(graph: dg.AssetGraph) -> None:
     repository = build_definitions().get_repository_def()
     assert repository.get_job("refresh").description

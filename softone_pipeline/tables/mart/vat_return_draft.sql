@@ -39,13 +39,10 @@ box as (
         is_unclear,
         unclear_net,
         unclear_vat,
+        unnest(['05', '10', '11', '12', '0-base']) as box,
         unnest([
-            {'box': '05', 'amount': coalesce(box_05, 0)},
-            {'box': '10', 'amount': coalesce(box_10, 0)},
-            {'box': '11', 'amount': coalesce(box_11, 0)},
-            {'box': '12', 'amount': coalesce(box_12, 0)},
-            {'box': '0-base', 'amount': coalesce(zero_base, 0)}
-        ], recursive := true)
+            coalesce(box_05, 0), coalesce(box_10, 0), coalesce(box_11, 0), coalesce(box_12, 0), coalesce(zero_base, 0)
+        ]) as amount
     from box_amount
 )
 
