@@ -14,9 +14,9 @@ from typing import Any
 
 import dagster as dg
 
-from softone_pipeline.errors import AuthenticationError, RequestError, SoftOneError
+from softone_pipeline.errors import AuthenticationError, RequestError, SoftOneError, WarehouseError
 from softone_pipeline.orchestration import checks
-from softone_pipeline.orchestration.metadata import definition_metadata, open_with, preview
+from softone_pipeline.orchestration.metadata import definition_metadata, figures, money, open_with, preview
 from softone_pipeline.orchestration.partitions import daily_partitions, days
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.resources import WarehouseResource
@@ -37,6 +37,7 @@ from softone_pipeline.tables.raw.loading import load_days
 from softone_pipeline.tables.raw.payment_status import PAYMENT_STATUS
 from softone_pipeline.tables.raw.payments import PaymentsLoaded, last_complete_search, load_payments
 from softone_pipeline.tables.raw.pseudonymising import Privacy
+from softone_pipeline.tables.raw.standing import DayStanding, standing
 from softone_pipeline.warehouse import Table, publish
 
 # A DuckDB file has one writer at a time: everything that writes it shares a pool of one (dagster.yaml).
@@ -89,10 +90,11 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         softone, warehouse = place.softone(context), place.warehouse(context)
         asked = days(context.partition_keys)
-        standing = _landed_by_failed_parents(context, warehouse, settings.company)
+        already_landed = _landed_by_failed_parents(context, warehouse, settings.company)
         landed: dict[dt.date, DayLanded] = {}
         failed: list[SoftOneError] = []
-        traffic, began = Traffic(), time.monotonic()
+        cost: dict[str, int | float] = {}
+        began = time.monotonic()
         try:
             with softone.client() as client:
                 for batch in load_days(
@@ -100,26 +102,28 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
                     warehouse.warehouse,
                     company=settings.company,
                     run_id=context.run.run_id,
-                    days=[day for day in asked if day not in standing],
+                    days=[day for day in asked if day not in already_landed],
                     privacy=Privacy.of(settings),
                 ):
                     landed |= {day.day: day for day in batch.days}
                     failed += batch.failed
-                    traffic += batch.traffic
+                cost = _traffic_metadata(client.traffic, time.monotonic() - began)
         except SoftOneError as error:
             failed.append(error)
         if failed:
-            _report_and_fail(context, landed, failed, asked_count=len(asked))
-        for day in asked:
-            context.add_asset_metadata(_day_metadata(landed.get(day)), partition_key=day.isoformat())
-        with warehouse.get_connection() as connection:
-            return dg.MaterializeResult(
-                metadata=_traffic_metadata(traffic, time.monotonic() - began),
-                check_results=[
-                    *checks.declared_check_results(CUSTOMER_INVOICES, place, connection),
-                    *checks.number_check_results(CUSTOMER_INVOICES, place, connection, settings.company),
-                ],
+            _report_and_fail(
+                context, _days_metadata(warehouse, settings, landed, failed), failed, asked_count=len(asked)
             )
+        with warehouse.get_connection() as connection:
+            stands = standing(connection, settings.company, asked)
+            results = [
+                *checks.declared_check_results(CUSTOMER_INVOICES, place, connection),
+                *checks.number_check_results(CUSTOMER_INVOICES, place, connection, settings.company),
+            ]
+        for day in asked:
+            metadata = _day_metadata(landed.get(day), stands[day], settings.accounting_currency)
+            context.add_asset_metadata(metadata, partition_key=day.isoformat())
+        return dg.MaterializeResult(metadata=cost, check_results=results)
 
     return customer_invoices
 
@@ -143,6 +147,8 @@ def _payment_status(settings: PipelineSettings, place: Placement) -> dg.AssetsDe
         context: dg.AssetExecutionContext,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         softone, warehouse = place.softone(context), place.warehouse(context)
+        cost: dict[str, int | float] = {}
+        began = time.monotonic()
         try:
             with softone.client() as client:
                 loaded = load_payments(
@@ -152,13 +158,14 @@ def _payment_status(settings: PipelineSettings, place: Placement) -> dg.AssetsDe
                     run_id=context.run.run_id,
                     today=stockholm_today(),
                 )
+                cost = _traffic_metadata(client.traffic, time.monotonic() - began)
         except (AuthenticationError, RequestError) as error:
             # No failed step, but a failed check: what was known stands, so the balances and the copy go on from it.
             loaded = PaymentsLoaded(asked_at=dt.datetime.now(dt.UTC), is_complete=False, failed=(error,))
         with warehouse.get_connection() as connection:
             as_of = last_complete_search(connection, settings.company)
             return dg.MaterializeResult(
-                metadata=_payments_metadata(loaded, as_of),
+                metadata=_payments_metadata(loaded, as_of) | cost,
                 check_results=[
                     *checks.declared_check_results(PAYMENT_STATUS, place, connection),
                     checks.search_check_result(PAYMENT_STATUS, place, loaded, as_of),
@@ -213,6 +220,7 @@ def _core(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
                         metadata={
                             "dagster/row_count": rows[table],
                             "invoices_refreshed": refreshed.invoices_refreshed,
+                            **figures(table, connection, settings.company, settings.accounting_currency),
                         },
                         check_results=[
                             result
@@ -247,7 +255,11 @@ def _mart(table: Table, settings: PipelineSettings, place: Placement) -> dg.Asse
                 *checks.declared_check_results(table, place, connection),
                 *checks.number_check_results(table, place, connection, settings.company),
             ]
-            metadata: dict[str, Any] = {"dagster/row_count": rows, **preview(table, connection)}
+            metadata: dict[str, Any] = {
+                "dagster/row_count": rows,
+                **figures(table, connection, settings.company, settings.accounting_currency),
+                **preview(table, connection),
+            }
         return dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return mart
@@ -368,9 +380,25 @@ def _landed_by_failed_parents(
     return {row[0] for row in rows}
 
 
+def _days_metadata(
+    warehouse: WarehouseResource,
+    settings: PipelineSettings,
+    landed: dict[dt.date, DayLanded],
+    failed: Sequence[SoftOneError],
+) -> dict[dt.date, dict[str, int | str]]:
+    """What to record of the days that stand when others failed; without amounts where it was the database that failed."""
+    stands: dict[dt.date, DayStanding] = {}
+    if landed and not any(isinstance(error, WarehouseError) for error in failed):
+        with warehouse.get_connection() as connection:
+            stands = standing(connection, settings.company, landed)
+    return {
+        day: _day_metadata(outcome, stands.get(day), settings.accounting_currency) for day, outcome in landed.items()
+    }
+
+
 def _report_and_fail(
     context: dg.AssetExecutionContext,
-    landed: dict[dt.date, DayLanded],
+    standing_days: dict[dt.date, dict[str, int | str]],
     failed: Sequence[SoftOneError],
     *,
     asked_count: int,
@@ -379,32 +407,34 @@ def _report_and_fail(
 
     A failed run over a range records nothing of itself.
     """
-    for day, outcome in sorted(landed.items()):
-        context.log_event(
-            dg.AssetMaterialization(context.asset_key, partition=day.isoformat(), metadata=_day_metadata(outcome))
-        )
+    for day, metadata in sorted(standing_days.items()):
+        context.log_event(dg.AssetMaterialization(context.asset_key, partition=day.isoformat(), metadata=metadata))
     reasons = "\n".join(str(error) for error in failed)
     # The cause is left out: its traceback would only repeat the sentence.
     raise dg.Failure(
-        description=f"{len(landed)} of {asked_count} days stand. What failed:\n{reasons}",
-        metadata={"days_standing": len(landed), "days_asked": asked_count},
+        description=f"{len(standing_days)} of {asked_count} days stand. What failed:\n{reasons}",
+        metadata={"days_standing": len(standing_days), "days_asked": asked_count},
         allow_retries=False,
     ) from None
 
 
-def _day_metadata(outcome: DayLanded | None) -> dict[str, int | str]:
-    if outcome is None:
-        return {"note": "fetched by the failed run that this run repeats"}
-    return {
-        "dagster/partition_row_count": outcome.received,
-        "received": outcome.received,
-        "new": outcome.new,
-        "changed": outcome.changed,
-        "redated": outcome.redated,
-        "returned": outcome.returned,
-        "missing": outcome.missing,
-        "quarantined": outcome.quarantined,
-    }
+def _day_metadata(outcome: DayLanded | None, stands: DayStanding | None, currency: str) -> dict[str, int | str]:
+    """What came for the day, and what now stands for it: its counted invoices and their sum, VAT included."""
+    came: dict[str, int | str] = {"note": "fetched by the failed run that this run repeats"}
+    if outcome is not None:
+        came = {
+            "dagster/partition_row_count": outcome.received,
+            "received": outcome.received,
+            "new": outcome.new,
+            "changed": outcome.changed,
+            "redated": outcome.redated,
+            "returned": outcome.returned,
+            "missing": outcome.missing,
+            "quarantined": outcome.quarantined,
+        }
+    if stands is None:
+        return came
+    return came | {"counted": stands.invoices} | money("invoiced", stands.total_amount, currency)
 
 
 def _traffic_metadata(traffic: Traffic, seconds: float) -> dict[str, int | float]:
@@ -419,7 +449,6 @@ def _traffic_metadata(traffic: Traffic, seconds: float) -> dict[str, int | float
 
 def _payments_metadata(loaded: PaymentsLoaded, as_of: dt.date | None) -> dict[str, Any]:
     return {
-        "requests": loaded.requests,
         "answered": loaded.answered,
         "new": loaded.new,
         "changed": loaded.changed,

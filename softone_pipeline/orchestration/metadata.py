@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ from softone_pipeline.tables import MART_TABLES
 from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
 from softone_pipeline.tables.core.invoices import INVOICES
 from softone_pipeline.tables.lineage import by_table, lineage
+from softone_pipeline.tables.mart.customer_balance import CUSTOMER_BALANCE
 from softone_pipeline.tables.mart.vat_return_draft import VAT_RETURN_DRAFT
 from softone_pipeline.tables.mart.vat_summary import VAT_SUMMARY
 from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
@@ -49,6 +51,57 @@ def definition_metadata(table: Table, place: Placement, published: str) -> Mappi
 def open_with(command: str) -> dg.MetadataValue[Any]:
     """A command to copy, as the UI shows it."""
     return dg.MetadataValue.md(f"```\n{command}\n```")
+
+
+def money(name: str, amount: Decimal | None, currency: str) -> dict[str, str | int]:
+    """An amount exactly, as text, and rounded to whole units under `…_whole`: plots take no text, and money no float.
+
+    None is left out.
+    """
+    if amount is None:
+        return {}
+    return {name: f"{amount} {currency}", f"{name}_whole": int(amount.to_integral_value(ROUND_HALF_UP))}
+
+
+# What a table says in one row, all customers together: (name, SELECT's expression) of counts and of amounts.
+_FIGURES: dict[Table, tuple[dict[str, str], dict[str, str]]] = {
+    INVOICES: (
+        {
+            status: f"count(*) filter (where status_class = '{status}')"
+            for status in ("counted", "preliminary", "cancelled", "missing", "unknown")
+        },
+        {"invoiced": "coalesce(sum(total_amount) filter (where status_class = 'counted'), 0)"},
+    ),
+    CUSTOMER_BALANCE: (
+        {
+            "customers": "count(distinct customer_nr)",
+            "with_unknown_payments": "count(distinct customer_nr) filter (where payment_basis = 'unknown')",
+        },
+        {
+            "invoiced": "coalesce(sum(net_invoiced), 0)",
+            "past_due_invoiced": "coalesce(sum(past_due_invoiced), 0)",
+            # NULL, and so left out, while no payment is known.
+            "open": "sum(open_amount)",
+            "overdue": "sum(due_1_30 + due_31_60 + due_61_90 + due_over_90)",
+        },
+    ),
+}
+
+
+def figures(table: Table, connection: duckdb.DuckDBPyConnection, company: str, currency: str) -> dict[str, str | int]:
+    """Counts and sums of a table for one company, to plot from run to run; nothing for a table that has none here."""
+    if table not in _FIGURES:
+        return {}
+    counts, amounts = _FIGURES[table]
+    row = connection.execute(
+        f"select {', '.join((*counts.values(), *amounts.values()))} from {table.qualified_name} where company = ?",
+        [company],
+    ).fetchone()
+    assert row is not None
+    shown: dict[str, str | int] = dict(zip(counts, row, strict=False))
+    for name, amount in zip(amounts, row[len(counts) :], strict=True):
+        shown |= money(name, amount, currency)
+    return shown
 
 
 def _column_lineage(table: Table, place: Placement) -> dict[str, dg.TableColumnLineage]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 import dagster as dg
 import pytest
 
 from softone_pipeline.definitions import build_definitions
+from softone_pipeline.orchestration.metadata import money
 from softone_pipeline.orchestration.partitions import range_tags
 from softone_pipeline.sandbox import Credentials
 from softone_pipeline.settings import stockholm_today
@@ -390,8 +392,43 @@ def test_what_a_run_cost_and_what_it_made_stand_in_its_metadata(plant: Plant) ->
     assert isinstance(raw["run_bytes_received"], int)
     assert raw["run_bytes_received"] > 1000
     shown = str(metadata(dg.AssetKey(["mart", "vat_return_draft"]))["preview"])
+    for record in plant.instance.fetch_materializations(RAW, limit=len(DAYS)).records:
+        assert record.asset_materialization is not None
+        of_day = {name: value.value for name, value in record.asset_materialization.metadata.items()}
+        ((count, total),) = plant.published(
+            f"""
+            select count(*), coalesce(sum(total_amount), 0)::decimal(18, 2)
+            from core.invoices where status_class = 'counted' and partition_date = date '{record.partition_key}'
+            """
+        )
+        assert (of_day["counted"], of_day["invoiced"]) == (count, f"{total} SEK")
+        assert of_day["invoiced_whole"] == int(total.to_integral_value(ROUND_HALF_UP))
     boxes = plant.published("select period_month, box, amount_kr, coverage from mart.vat_return_draft")
     assert boxes
     for month, box, amount, coverage in boxes:
         assert f"| {month} | {box} | {'' if amount is None else amount} | {coverage} |" in shown
-    assert "preview" not in metadata(dg.AssetKey(["mart", "customer_balance"]))
+    balance = metadata(dg.AssetKey(["mart", "customer_balance"]))
+    assert "preview" not in balance
+    ((invoiced, past_due, known_open),) = plant.published(
+        "select sum(net_invoiced), sum(past_due_invoiced), sum(open_amount) from mart.customer_balance"
+    )
+    assert (balance["invoiced"], balance["past_due_invoiced"]) == (f"{invoiced} SEK", f"{past_due} SEK")
+    assert balance["open"] == f"{known_open} SEK"
+    core = metadata(dg.AssetKey(["core", "invoices"]))
+    ((counted, total),) = plant.published(
+        "select count(*), sum(total_amount) from core.invoices where status_class = 'counted'"
+    )
+    assert (core["counted"], core["invoiced"]) == (counted, f"{total} SEK")
+    payments = metadata(dg.AssetKey(["raw", "payment_status"]))
+    # One login for the search, as for the days.
+    assert payments["run_requests"] == len(plant.sandbox.requests("search")) + 1
+    assert payments["run_retries"] == 0
+
+
+def test_an_amount_is_shown_exactly_and_plotted_in_whole_units() -> None:
+    assert money("invoiced", Decimal("1234567890123456.50"), "SEK") == {
+        "invoiced": "1234567890123456.50 SEK",
+        "invoiced_whole": 1234567890123457,
+    }
+    assert money("credited", Decimal("-0.50"), "EUR") == {"credited": "-0.50 EUR", "credited_whole": -1}
+    assert money("open", None, "SEK") == {}

@@ -15,6 +15,7 @@ import pytest
 from softone_pipeline.softone import ReceivedInvoice, Traffic, Window
 from softone_pipeline.softone.dates import read_day
 from softone_pipeline.tables import TABLES
+from softone_pipeline.tables.raw.standing import DayStanding, standing
 from softone_pipeline_tests import oracle
 from softone_pipeline_tests.invoices import EXAMPLE_DAY, EXAMPLE_ID, example_invoice, invoice, row
 from softone_pipeline_tests.oracle.comparing import VAT_KEY, differences, one_rounding_line
@@ -197,6 +198,15 @@ def test_thousands_of_generated_invoices_agree_with_the_oracle(house: House, see
     assert len(as_of) == 1
     balance = oracle.customer_balance(invoices, as_of=as_of.pop(), paid=None)
     assert differences(balance, found_balance, ("customer_nr", "currency")) == []
+    # What raw says of each day before core is derived.
+    counted: dict[dt.date, list[Decimal]] = defaultdict(list)
+    for found in invoices:
+        if found["status_class"] == "counted" and found["partition_date"] is not None:
+            counted[found["partition_date"]].append(found["total_amount"])
+    with house.warehouse.connect() as connection:
+        stands = standing(connection, house.settings.company, [*counted, dt.date(1999, 1, 1)])
+    assert stands.pop(dt.date(1999, 1, 1)) == DayStanding(0, Decimal("0.00"))
+    assert stands == {day: DayStanding(len(totals), sum(totals, Decimal())) for day, totals in counted.items()}
 
 
 @pytest.mark.parametrize("seed", [4, 5])

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from softone_pipeline.errors import WindowError
-from softone_pipeline.softone import InvoiceAnswer, SoftOneClient, Traffic, Window
+from softone_pipeline.softone import InvoiceAnswer, SoftOneClient, Window
 from softone_pipeline.tables.raw.landing import DayLanded, Landed, land
 from softone_pipeline.tables.raw.pseudonymising import Privacy, hide_answer, hide_window
 from softone_pipeline.warehouse import Warehouse
@@ -30,7 +30,6 @@ class BatchLoaded:
 
     days: tuple[DayLanded, ...]
     failed: tuple[WindowError, ...]
-    traffic: Traffic
 
 
 @dataclass(slots=True)
@@ -100,7 +99,6 @@ def _write(  # noqa: PLR0917 (they belong together for the length of a batch)
     return BatchLoaded(
         days=landed.days,
         failed=tuple(batch.failed),
-        traffic=sum((window.traffic for window in batch.windows), Traffic()),
     )
 
 
