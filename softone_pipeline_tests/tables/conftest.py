@@ -11,6 +11,7 @@ import pytest
 
 from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.softone import InvoiceAnswer, ReceivedInvoice, Traffic, Window
+from softone_pipeline.softone.pages import split_page
 from softone_pipeline.tables import MART_TABLES
 from softone_pipeline.tables.core.refresh import refresh_core, set_variables
 from softone_pipeline.tables.raw.landing import Landed, land
@@ -29,12 +30,7 @@ def received(wire: Mapping[str, Any] | str) -> ReceivedInvoice:
     """An invoice as the client hands it over. Text is taken for an object whose id cannot be read."""
     if isinstance(wire, str):
         return ReceivedInvoice(payload=wire, invoice_id=None, invoice_date=None)
-    date = wire["InvoiceDate"]
-    return ReceivedInvoice(
-        payload=dumps(dict(wire)),
-        invoice_id=wire["InvoiceId"],
-        invoice_date=None if date is None else dt.date.fromisoformat(date[:10]),
-    )
+    return split_page(f"[{dumps(dict(wire))}]".encode())[0].received
 
 
 @dataclass

@@ -147,6 +147,7 @@ BAD = {
     "InvoiceRows[0].Quantity": invoice(1, rows=[row("100.00", "25.00", Quantity=Number("0.0000001"))]),
     "BillingType": invoice(1, BillingType=True),
     "OriginStatus": invoice(1, OriginStatus=Number("2.5")),
+    "InvoiceDate": invoice(1, InvoiceDate="2026-02-30T00:00:00"),
     "DueDate": invoice(1, DueDate="2026-13-01T00:00:00"),
     "VATAmount": invoice(1, VATAmount=None),
     "InvoiceRows": invoice(1, InvoiceRows={"a": 1}),

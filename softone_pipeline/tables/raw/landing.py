@@ -282,7 +282,7 @@ def _read(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
                 and (
                     invoice.InvoiceDate is null
                     or (regexp_full_match(invoice.InvoiceDate, $plain_date)
-                        and try_cast(invoice.InvoiceDate[:10] as date) is not distinct from invoice_date)
+                        and try_cast(invoice.InvoiceDate[:10] as date) = invoice_date)
                 )
                 and (
                     invoice.DueDate is null
