@@ -26,6 +26,7 @@ BAD_INVOICE_KINDS = (
     "huge-id",
 )
 SERVER_ERRORS = (500, 502, 503, 504)
+REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,14 @@ _KINDS = (
         value="word",
         default="mixed",
         words=("mixed", *map(str, SERVER_ERRORS)),
+    ),
+    FaultKind(
+        "redirect",
+        "transport",
+        "a redirect to another host, with the whole query, keys and all, in the address (302); or the one named",
+        value="word",
+        default="302",
+        words=tuple(map(str, REDIRECTS)),
     ),
     FaultKind("reset-before", "transport", "the connection is reset before the first byte of the answer"),
     FaultKind("reset-middle", "transport", "the connection is reset in the middle of the answer's body"),
@@ -221,6 +230,7 @@ _KINDS = (
         "Filter answers only on /Economy/CustomerInvoices/Filter",
         by_default="always",
     ),
+    FaultKind("filter-missing", "route", "Filter answers on neither of its paths (404)", by_default="always"),
 )
 
 _BY_NAME: Mapping[str, FaultKind] = MappingProxyType({kind.name: kind for kind in _KINDS})

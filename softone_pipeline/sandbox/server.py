@@ -63,6 +63,7 @@ _BEFORE_SERVING = {
     "rate-limit-past",
     "rate-limit-bare",
     "server-error",
+    "redirect",
     "reset-before",
     "outage",
 }
@@ -371,7 +372,9 @@ class Sandbox:
     def _serve(self, asked: _Asked) -> _Answer:
         if asked.endpoint == "unknown":
             answer = _error(404, {"Message": "No HTTP resource was found that matches the request URI."})
-            if "filter-moved" in self._faults and asked.path == FILTER_PATH:
+            if "filter-missing" in self._faults and asked.path in {FILTER_PATH, FILTER_LITERAL_PATH}:
+                answer.faults.append("filter-missing")
+            elif "filter-moved" in self._faults and asked.path == FILTER_PATH:
                 answer.faults.append("filter-moved")
             return answer
         if asked.malformed:
@@ -653,6 +656,10 @@ class Sandbox:
                 answer = _server_error(
                     SERVER_ERRORS[int(luck * len(SERVER_ERRORS))] if mixed else int(str(fault.value))
                 )
+            case "redirect":
+                query = urlsplit(asked.url).query
+                answer = _Answer(int(str(fault.value)), content_type=_HTML)
+                answer.headers["Location"] = f"http://localhost:{self._port}/elsewhere?{query}"
             case _:
                 answer = _error(429, "För många anrop. Försök igen senare.")
                 match fault.name:
@@ -728,7 +735,7 @@ class Sandbox:
         """Which of the ERP's endpoints a path is."""
         filter_path = FILTER_LITERAL_PATH if "filter-moved" in self._faults else self._path
         match path:
-            case _ if path == filter_path:
+            case _ if path == filter_path and "filter-missing" not in self._faults:
                 return "filter"
             case _ if path == LOGIN_PATH:
                 return "login"

@@ -22,6 +22,8 @@ LONGEST_WAIT = 600.0
 
 _WORTH_ANOTHER_TRY = {408, 425, 429}
 _SAYS_WHEN = {429, 503}
+# Redirects that say of themselves that they will pass: a maintenance page, a gateway that is being moved.
+_ELSEWHERE_FOR_NOW = {302, 303, 307}
 
 
 class TransientError(Exception):
@@ -36,7 +38,8 @@ class TransientError(Exception):
 def judge(response: httpx.Response, redactor: Redactor) -> None:
     """Return when the answer is a success by its status.
 
-    Raises TransientError for 408, 425, 429 and 5xx, RequestRefusedError for redirects and every other 4xx.
+    Raises TransientError for 408, 425, 429, 5xx and the redirects that are temporary by their status,
+    RequestRefusedError for other redirects and every other 4xx. No redirect is ever followed.
     """
     status = response.status_code
     if response.is_success:
@@ -45,11 +48,13 @@ def judge(response: httpx.Response, redactor: Redactor) -> None:
     if status in _WORTH_ANOTHER_TRY or status >= 500:
         raise TransientError(with_text(f"HTTP {status}", said), status=status, retry_after=asked_wait(response))
     if response.is_redirect:
-        raise RequestRefusedError(
+        what = (
             f"The server redirects (HTTP {status}) to {_redirect_target(response, redactor)}. Redirects "
-            "are not followed, for the keys would go along; set SOFTONE_BASE_URL to the API's own address.",
-            status=status,
+            "are not followed, for the keys would go along; set SOFTONE_BASE_URL to the API's own address"
         )
+        if status in _ELSEWHERE_FOR_NOW:
+            raise TransientError(what, status=status)
+        raise RequestRefusedError(f"{what}.", status=status)
     raise RequestRefusedError(with_text(f"The ERP refused the request (HTTP {status})", said) + ".", status=status)
 
 

@@ -46,7 +46,7 @@ class TokenAuth(httpx.Auth):
     """Adds keys and token to each request, logs in when there is no token or the server refuses it.
 
     Raises (out of the client's `send`) AuthenticationError, EndpointNotFoundError when there is no login
-    under the base URL, RequestRefusedError when the login is redirected, TransientError when it may work a
+    under the base URL, RequestRefusedError when the login is redirected for good, TransientError when it may work a
     moment later. A refusal is final: every later request fails with the same error, without asking the
     server again.
     """

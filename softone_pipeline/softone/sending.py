@@ -124,7 +124,7 @@ class Sender:
 
         `read` raises NoInvoiceListError when the answer is not what it should be: that is worth another
         attempt. Raises RequestFailedError when the attempts are used up, RequestRefusedError for a 4xx or a
-        redirect, EndpointNotFoundError when no known path answers, AuthenticationError, and StoppedError on
+        lasting redirect, EndpointNotFoundError when no known path answers, AuthenticationError, and StoppedError on
         `task.halt`.
         """
         retrying = Retrying(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
@@ -19,6 +20,8 @@ _PASSING = (
     "server-error:rate={rate}",
     "server-error:500,rate={rate}",
     "server-error:503,rate={rate}",
+    "redirect:rate={rate}",
+    "redirect:307,rate={rate}",
     "reset-before:rate={rate}",
     "reset-middle:rate={rate}",
     "cut-length:rate={rate}",
@@ -62,22 +65,35 @@ _PAGING = (
 )
 _CONTENT = {"quoted-numbers", "unknown-fields", "missing-fields", "dates-with-zone"}
 _DATA = ("bad-invoice:rate=0.3", "duplicate-id:rate=0.05", "big-day:40")
-# With these on every request the server stays broken for longer than any number of attempts.
-_LASTING = (
-    "server-error:rate=1",
-    "reset-before:rate=1",
-    "reset-middle:rate=1",
-    "cut-length:rate=1",
-    "cut-chunked:rate=1",
-    "html:rate=1",
-    "null:rate=1",
-    "message:rate=1",
-    "empty-body:rate=1",
-    "rate-limit-bare:rate=1",
-    "login-refused-200",
-    "login-refused-401",
-    "shifting-pages:1000000",
-)
+COMPANY = "default"
+_WHERE = (f"company {COMPANY}", "page")
+_BROKEN = (*_WHERE, "8 attempts")
+_REFUSED_LOGIN = ("Felaktigt användarnamn eller lösenord",)
+LASTING: Mapping[str, tuple[str, ...]] = {
+    "server-error:rate=1": _BROKEN,
+    "reset-before:rate=1": _BROKEN,
+    "reset-middle:rate=1": _BROKEN,
+    "cut-length:rate=1": _BROKEN,
+    "cut-close:rate=1": _BROKEN,
+    "cut-chunked:rate=1": _BROKEN,
+    "html:rate=1": _BROKEN,
+    "null:rate=1": _BROKEN,
+    "message:rate=1": _BROKEN,
+    "empty-body:rate=1": _BROKEN,
+    "rate-limit-bare:rate=1": _BROKEN,
+    "redirect:rate=1": (*_BROKEN, "redirects (HTTP 302)", "SOFTONE_BASE_URL"),
+    "redirect:301,rate=1": ("redirects (HTTP 301)", "SOFTONE_BASE_URL"),
+    "filter-missing": (
+        *_WHERE,
+        "/Economy/Billing/CustomerInvoices/Filter",
+        "/Economy/CustomerInvoices/Filter",
+        "SOFTONE_BASE_URL",
+    ),
+    "login-refused-200": _REFUSED_LOGIN,
+    "login-refused-401": _REFUSED_LOGIN,
+    "shifting-pages:1000000": (_WHERE[0], "kept moving"),
+}
+"""What no number of attempts overcomes, with the words that the error must then hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +118,7 @@ class Scenario:
     page_size: int
     connections: int
     rounds: tuple[Round, ...]
-    settings: dict[str, str] = field(default_factory=dict)
+    retry_wait_seconds: float = 0.02
 
     @property
     def last_day(self) -> dt.date:
@@ -118,7 +134,7 @@ def scenario(seed: int, *, other_doors: bool = True) -> Scenario:
         door = "command" if luck < 0.005 else "dagster" if luck < 0.03 else "library"
     rounds = [Round(_mix(rng, data=True))]
     if rng.random() < 0.25:
-        lasting = rng.choice(_LASTING)
+        lasting = rng.choice(tuple(LASTING))
         # Where only windows of several pages fail the others are loaded: the company must be what it was, and
         # write its invoices as it did.
         written = tuple(fault for fault in rounds[0].faults if fault.partition(":")[0] in _CONTENT)

@@ -24,7 +24,7 @@ from softone_pipeline.tables import MACROS, MART_TABLES, TABLES
 from softone_pipeline.tables.core.refresh import refresh_core, set_variables
 from softone_pipeline.tables.raw.loading import load_days
 from softone_pipeline.warehouse import Warehouse
-from softone_pipeline_tests.scenarios.drawing import Door, Round, Scenario, scenario
+from softone_pipeline_tests.scenarios.drawing import COMPANY, LASTING, Door, Round, Scenario, scenario
 from softone_pipeline_tests.scenarios.truth import Truth, state
 
 _LEAST_WINDOWS, _LEAST_PAGES, _LEAST_FAULTS = 3, 3, 2
@@ -51,8 +51,12 @@ class Outcome:
 
 def play(seed: int) -> Outcome:
     """Play the scenario of a seed in a folder of its own. Never raises: what goes wrong is in the outcome."""
-    drawn = scenario(seed)
-    outcome = Outcome(seed, drawn.door)
+    return play_scenario(scenario(seed))
+
+
+def play_scenario(drawn: Scenario) -> Outcome:
+    """Play any scenario, in the same way."""
+    outcome = Outcome(drawn.seed, drawn.door)
     # Retries by the thousand are what is wanted here.
     logging.getLogger("softone_pipeline").setLevel(logging.CRITICAL)
     started = time.monotonic()
@@ -100,17 +104,11 @@ def _fails_by_name(plant: _Plant, played: Round) -> list[str]:
     failures = plant.load()
     wrong = [] if state(plant.settings.warehouse_path) == before else ["something changed though it failed"]
     said = "\n".join(failures)
-    names: tuple[str, ...] = (COMPANY_IN_WORDS, "page", "attempts")
-    if str(played.lasting).startswith("login"):
-        names = ("Felaktigt användarnamn eller lösenord",)
-    elif str(played.lasting).startswith("shifting"):
-        if not failures and not plant.has_several_pages():
-            return wrong
-        names = (COMPANY_IN_WORDS, "kept moving")
+    if str(played.lasting).startswith("shifting") and not failures and not plant.has_several_pages():
+        return wrong
+    names = LASTING[str(played.lasting)]
     return wrong + [f"the error does not say {name!r}: {said[:300]}" for name in names if name not in said]
 
-
-COMPANY_IN_WORDS = "company default"
 
 # Payments have tests of their own; without Search the balances are what is invoiced.
 NO_SEARCH = "search-missing"
@@ -129,13 +127,13 @@ class _Plant:
             "SOFTONE_START_DATE": drawn.first_day.isoformat(),
             "SOFTONE_PAGE_SIZE": str(drawn.page_size),
             "SOFTONE_MAX_CONNECTIONS": str(drawn.connections),
-            "SOFTONE_RETRY_WAIT_SECONDS": "0.02",
+            "SOFTONE_RETRY_WAIT_SECONDS": str(drawn.retry_wait_seconds),
             "SOFTONE_TIMEOUT_SECONDS": "1",
             "DAGSTER_HOME": str(folder / "home"),
             "DAGSTER_DISABLE_TELEMETRY": "yes",
         }
         self.settings = PipelineSettings(
-            company="default", duckdb_path=folder / "softone.duckdb", start_date=drawn.first_day
+            company=COMPANY, duckdb_path=folder / "softone.duckdb", start_date=drawn.first_day
         )
         self._first_request = 0
 
@@ -159,7 +157,7 @@ class _Plant:
         failed: list[str] = []
         try:
             with SoftOneClient(settings) as client:
-                for batch in load_days(client, warehouse, company="default", run_id="run", days=self._days):
+                for batch in load_days(client, warehouse, company=COMPANY, run_id="run", days=self._days):
                     failed += map(str, batch.failed)
         except (WindowError, AuthenticationError) as error:
             return [str(error)]
@@ -180,10 +178,10 @@ class _Plant:
             license=known.license,
             username=known.username,
             password=known.password,
-            company="default",
+            company=COMPANY,
             page_size=self._drawn.page_size,
             max_connections=self._drawn.connections,
-            retry_wait_seconds=0.02,
+            retry_wait_seconds=self._drawn.retry_wait_seconds,
             timeout_seconds=1,
         )
 

@@ -15,8 +15,8 @@ from softone_pipeline.sandbox import Company, Invoice, Sandbox
 from softone_pipeline.sandbox.wire import with_accounts
 from softone_pipeline_tests import oracle
 from softone_pipeline_tests.oracle.comparing import VAT_KEY, differences, one_rounding_line
+from softone_pipeline_tests.scenarios.drawing import COMPANY
 
-COMPANY = "default"
 _STATE = (
     "select * from raw.customer_invoices order by all",
     "select * from raw.quarantine order by all",

@@ -179,6 +179,12 @@ def test_a_redirected_login_is_not_followed(erp: FakeErp, connect: Connect) -> N
         connect().check()
 
 
+def test_a_login_that_is_redirected_for_a_moment_is_asked_again(erp: FakeErp, connect: Connect) -> None:
+    erp.login_answers.append(Answer(302, "", {"Location": "https://elsewhere.example/?secret=1"}))
+    connect().check()
+    assert logins(erp) == 2
+
+
 def test_a_fresh_token_that_is_refused_ends_everything_after_two_logins(erp: FakeErp, connect: Connect) -> None:
     erp.fault_for = lambda asked: Answer(401, json.dumps("Behörighet saknas"))
     client = connect()

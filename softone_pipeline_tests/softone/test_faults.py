@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import logging
 import random
+import socket
 import time
 from email.utils import format_datetime
 
@@ -56,6 +57,7 @@ PASSING_FAULTS = {
     "invalid UTF-8": Answer(200, b'[{"InvoiceId": 1, "InvoiceNr": "\xff"}]'),
     "control characters": Answer(200, b'[{"InvoiceId": 1, "InvoiceNr": "\x1e"}]'),
     **{str(status): Answer(status, MESSAGE) for status in (408, 425, 429, 500, 502, 503, 504, 599)},
+    **{str(status): Answer(status, "", {"Location": "/underhall.html"}) for status in (302, 303, 307)},
 }
 
 
@@ -122,14 +124,23 @@ def test_a_refusal_is_not_repeated_and_shows_the_servers_text(erp: FakeErp, conn
     assert [asked.page for asked in erp.filter_requests] == [0, 1]
 
 
-def test_a_redirect_is_refused_without_showing_its_query(erp: FakeErp, connect: Connect) -> None:
-    erp.fault_for = lambda asked: Answer(
-        302, "", {"Location": f"https://elsewhere.example/new?token={asked.query['token']}"}
-    )
-    with pytest.raises(WindowError, match=r"redirects \(HTTP 302\) to https://elsewhere.example/new\. ") as caught:
-        connect().read_window(DAY, DAY)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_named_without_its_query_and_no_other_host_is_called(
+    erp: FakeErp, connect: Connect, status: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other_host:
+        other_host.setblocking(False)
+        address = f"http://127.0.0.1:{other_host.getsockname()[1]}/new"
+        erp.fault_for = lambda asked: Answer(status, "", {"Location": f"{address}?token={asked.query['token']}"})
+        with pytest.raises(WindowError, match=rf"redirects \(HTTP {status}\) to {address}\. .*BASE_URL") as caught:
+            connect().read_window(DAY, DAY)
+        with pytest.raises(BlockingIOError):
+            other_host.accept()
     assert "token" not in str(caught.value)
-    assert isinstance(caught.value.__cause__, RequestRefusedError)
+    # Those that last by their own word are refused at once, page 0 and page 1; the others may pass.
+    is_lasting = status in {301, 308}
+    assert isinstance(caught.value.__cause__, RequestRefusedError if is_lasting else RequestFailedError)
+    assert len(erp.filter_requests) == (2 if is_lasting else 4)
 
 
 def test_the_documents_literal_path_is_tried_when_the_other_is_missing(erp: FakeErp, connect: Connect) -> None:
