@@ -12,6 +12,7 @@ import dagster as dg
 
 from softone_pipeline.orchestration.alerts import Sink, build_alerts, freshness_check, sinks
 from softone_pipeline.orchestration.assets import build_assets
+from softone_pipeline.orchestration.lost_runs import build_lost_runs_sensor
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.resources import SoftOneResource, WarehouseResource
 from softone_pipeline.orchestration.schedules import REFRESH_CRON, REREAD_CRON, build_job, build_schedules, build_sensor
@@ -66,6 +67,7 @@ def build_definitions(
         ],
         sensors=[
             build_sensor(assets, place),
+            build_lost_runs_sensor(settings, place),
             *build_alerts(settings, place, assets, sinks(settings) if alert_sinks is None else alert_sinks),
         ],
         resources={place.name(role): resource for role, resource in resources.items()},

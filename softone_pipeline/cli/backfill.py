@@ -67,7 +67,7 @@ def load_range(settings: PipelineSettings, first_day: dt.date, last_day: dt.date
 
     days = (last_day - first_day).days + 1
     with instance() as dagster_instance, loading_progress(days):
-        return run_backfill(build_definitions(settings), dagster_instance, first_day, last_day)
+        return run_backfill(build_definitions(settings), dagster_instance, settings.warehouse_path, first_day, last_day)
 
 
 def report(outcome: BackfillOutcome) -> None:

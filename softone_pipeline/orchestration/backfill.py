@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 
 from softone_pipeline.orchestration.checks import SEARCH_IS_COMPLETE
+from softone_pipeline.orchestration.lost_runs import fail_lost_runs, sign_of_life
 from softone_pipeline.orchestration.partitions import range_tags
 from softone_pipeline.orchestration.placement import ALONE
 from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
@@ -32,27 +36,23 @@ class BackfillOutcome:
 
 
 def run_backfill(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, first_day: dt.date, last_day: dt.date
+    definitions: dg.Definitions, instance: dg.DagsterInstance, warehouse: Path, first_day: dt.date, last_day: dt.date
 ) -> BackfillOutcome:
     """Fetch the days, then refresh payments, core, the marts and the published copy for whatever days stand.
 
-    Two runs, so that one day that fails does not keep the others from the tables. Raises KeyboardInterrupt when
-    stopped by Ctrl-C, which Dagster records as a failed step.
+    Two runs, so that one day that fails does not keep the others from the tables. `warehouse` is the pipeline's own
+    file. An earlier one that was killed is marked as failed first: the UI's sensor would wait for it. Raises
+    KeyboardInterrupt when stopped by Ctrl-C, which Dagster records as a failed step.
     """
+    fail_lost_runs(instance, warehouse)
     job = definitions.resolve_job_def("refresh")
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    fetched = _part(job, {_RAW}).execute_in_process(
-        instance=instance, tags=range_tags(first_day, last_day), run_config=quiet, raise_on_error=False
-    )
+    fetched = _execute(_part(job, {_RAW}), instance, warehouse, tags=range_tags(first_day, last_day))
     results = [fetched]
     asked = (last_day - first_day).days + 1
     standing = _days_recorded(instance, fetched.run_id)
     if standing:
-        results.append(
-            _part(job, job.asset_layer.selected_asset_keys - {_RAW}).execute_in_process(
-                instance=instance, run_config=quiet, raise_on_error=False
-            )
-        )
+        behind = job.asset_layer.selected_asset_keys - {_RAW}
+        results.append(_execute(_part(job, behind), instance, warehouse))
     failed_checks = [
         evaluation for result in results for evaluation in result.get_asset_check_evaluations() if not evaluation.passed
     ]
@@ -67,6 +67,21 @@ def run_backfill(
         failed_checks=tuple(_sentence(evaluation) for evaluation in failed_checks if evaluation not in unrefreshed),
         run_ids=tuple(result.run_id for result in results),
     )
+
+
+def _execute(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, warehouse: Path, tags: Mapping[str, str] | None = None
+) -> dg.ExecuteInProcessResult:
+    run_id = str(uuid4())
+    # From before the run is known of: whenever this process is killed, it can be told.
+    with sign_of_life(warehouse, run_id):
+        return job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            tags=tags,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
 
 
 def _part(job: dg.JobDefinition, assets: AbstractSet[dg.AssetKey]) -> dg.JobDefinition:

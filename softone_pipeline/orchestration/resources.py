@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
+from softone_pipeline.orchestration.lost_runs import sign_of_life
 from softone_pipeline.settings import PREFIX, ErpSettings, PipelineSettings, variable_name
 from softone_pipeline.softone import SoftOneClient
 from softone_pipeline.tables import MACROS, TABLES
@@ -83,6 +84,7 @@ class WarehouseResource(DuckDBResource):
 
     Unlike its parent it waits for a lock as long as a patient colleague would, says so, lets go of the file
     whatever happens, and keeps the tables' declarations in the file. `published_database` is the analysts' copy.
+    A process that has it holds a sign of life for its run.
     """
 
     published_database: str = Field(description="Path of the copy that analysts open.")
@@ -103,6 +105,12 @@ class WarehouseResource(DuckDBResource):
     @property
     def warehouse(self) -> Warehouse:
         return Warehouse(Path(self.database), TABLES, macros=MACROS, config=self.connection_config, mode=self.mode)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[WarehouseResource]:
+        run = context.run
+        with sign_of_life(Path(self.database), run.run_id) if run else nullcontext():
+            yield self
 
     @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -61,7 +61,7 @@ class Plant:
 
     def load(self, first_day: dt.date = FIRST_DAY, last_day: dt.date = LAST_DAY) -> BackfillOutcome:
         """Load a range of days, and what follows from it, in this process."""
-        return run_backfill(build_definitions(), self.instance, first_day, last_day)
+        return run_backfill(build_definitions(), self.instance, self.settings.warehouse_path, first_day, last_day)
 
     def materialized_days(self) -> set[dt.date]:
         return {dt.date.fromisoformat(key) for key in self.instance.get_materialized_partitions(RAW)}

@@ -154,6 +154,7 @@ def test_what_there_is() -> None:
         "keep_derived_tables_fresh": dg.DefaultSensorStatus.RUNNING,
         "alert_when_a_run_fails": dg.DefaultSensorStatus.RUNNING,
         "alert_when_data_is_stale": dg.DefaultSensorStatus.RUNNING,
+        "fail_lost_runs": dg.DefaultSensorStatus.RUNNING,
     }
     assert set(repository.get_top_level_resources()) == {"softone", "warehouse"}
 

@@ -114,7 +114,7 @@ def test_a_backfill_with_its_history_in_postgresql(plant: Plant, postgres: None,
     home.mkdir()
     shutil.copy(FILES / "dagster.yaml", home)
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        outcome = run_backfill(build_definitions(), instance, FIRST_DAY, LAST_DAY)
+        outcome = run_backfill(build_definitions(), instance, plant.settings.warehouse_path, FIRST_DAY, LAST_DAY)
         assert outcome.succeeded, outcome.failures
         run_ids = set(outcome.run_ids)
     with dg.DagsterInstance.from_config(str(home)) as again:

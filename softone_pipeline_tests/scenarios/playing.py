@@ -195,7 +195,9 @@ class _Plant:
         os.environ.update(self._variables)
         try:
             with dg.DagsterInstance.ephemeral() as instance:
-                outcome = run_backfill(build_definitions(), instance, self._days[0], self._days[-1])
+                outcome = run_backfill(
+                    build_definitions(), instance, self.settings.warehouse_path, self._days[0], self._days[-1]
+                )
         finally:
             os.environ.clear()
             os.environ.update(before)

@@ -1,0 +1,191 @@
+"""Runs that are killed without a word: nothing waits for them, and what they did not do is done by the next."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from softone_pipeline.definitions import build_definitions
+from softone_pipeline.orchestration.instance import instance as instance_of_home
+from softone_pipeline.orchestration.lost_runs import fail_lost_runs, sign_of_life
+from softone_pipeline.sandbox import Company, Sandbox
+from softone_pipeline_tests.orchestration.conftest import BEHIND_RAW, FIRST_DAY, LAST_DAY, RAW, Plant, days_between
+from softone_pipeline_tests.orchestration.server import Run, Server
+from softone_pipeline_tests.orchestration.test_automation import Sensor
+from softone_pipeline_tests.scenarios.truth import Truth
+
+SLOW = "slow:0.4,rate=1"
+NO_SEARCH = "search-missing"
+
+
+@dataclass
+class Shell:
+    """`softone backfill` as a process of its own, on the plant's ERP and files."""
+
+    plant: Plant
+    folder: Path
+
+    @contextmanager
+    def backfill(self) -> Iterator[subprocess.Popen[str]]:
+        """One that is in the middle of fetching."""
+        asked = self.plant.requests()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "softone_pipeline", "backfill", "--from", str(FIRST_DAY), "--to", str(LAST_DAY)],
+            cwd=self.folder,
+            env=os.environ | {"COLUMNS": "200"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        while self.plant.requests() - asked < 4:
+            assert process.poll() is None
+            time.sleep(0.02)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def shell(open_plant: Callable[..., Plant], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Shell]:
+    plant = open_plant(faults=[SLOW])
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SOFTONE_DUCKDB_PATH", str(tmp_path / "softone.duckdb"))
+    monkeypatch.setenv("SOFTONE_MAX_CONNECTIONS", "1")
+    with instance_of_home() as plant.instance:
+        yield Shell(plant, tmp_path)
+
+
+def tick(plant: Plant) -> str:
+    """What the sensor fail_lost_runs says."""
+    sensor = build_definitions().get_repository_def().get_sensor_def("fail_lost_runs")
+    said = sensor(dg.build_sensor_context(instance=plant.instance))
+    assert isinstance(said, dg.SkipReason)
+    return str(said.skip_message)
+
+
+def test_a_killed_backfill_is_marked_as_failed_and_the_tables_behind_raw_are_refreshed_again(shell: Shell) -> None:
+    plant = shell.plant
+    automation = Sensor(plant)
+    assert automation.tick() == set()
+    with shell.backfill() as process:
+        process.kill()
+    (killed,) = plant.instance.get_runs()
+    plant.sandbox.switch([])
+    assert automation.run({RAW}, FIRST_DAY)
+    # What this is all about: the days of the killed run are under way, for ever.
+    assert automation.tick() == set()
+    assert tick(plant) == f"Marked as failed: {killed.run_id}."
+    after = plant.instance.get_run_by_id(killed.run_id)
+    assert after is not None
+    assert after.status is dg.DagsterRunStatus.FAILURE
+    assert automation.tick() == BEHIND_RAW
+    assert tick(plant) == "No run is lost."
+
+
+def test_the_next_backfill_marks_the_killed_one_and_says_so(shell: Shell) -> None:
+    with shell.backfill() as process:
+        process.kill()
+    (killed,) = shell.plant.instance.get_runs()
+    shell.plant.sandbox.switch([])
+    with shell.backfill() as process:
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert f"Run {killed.run_id} is marked as failed: its process is gone." in said
+    statuses = sorted(run.status.value for run in shell.plant.instance.get_runs())
+    assert statuses == ["FAILURE", "SUCCESS", "SUCCESS"]
+
+
+def test_a_run_that_is_alive_is_left_alone_and_leaves_no_sign_behind(shell: Shell) -> None:
+    with shell.backfill() as process:
+        assert tick(shell.plant) == "No run is lost."
+        (run,) = shell.plant.instance.get_runs()
+        assert run.status is dg.DagsterRunStatus.STARTED
+        shell.plant.sandbox.switch([])
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert tick(shell.plant) == "No run is lost."
+    assert list(shell.folder.glob(".softone_pipeline_runs/*")) == []
+
+
+def test_runs_of_another_dagster_instance_on_the_same_files_are_its_own_affair(shell: Shell) -> None:
+    with shell.backfill() as process:
+        process.kill()
+    warehouse = shell.plant.settings.warehouse_path
+    with dg.DagsterInstance.ephemeral() as other:
+        assert fail_lost_runs(other, warehouse) == []
+    (killed,) = shell.plant.instance.get_runs()
+    assert fail_lost_runs(shell.plant.instance, warehouse) == [killed.run_id]
+
+
+def test_a_run_of_several_processes_is_alive_as_long_as_one_of_them_is(shell: Shell) -> None:
+    with shell.backfill() as process:
+        process.kill()
+    warehouse = shell.plant.settings.warehouse_path
+    (killed,) = shell.plant.instance.get_runs()
+    with sign_of_life(warehouse, killed.run_id):
+        assert fail_lost_runs(shell.plant.instance, warehouse) == []
+    assert fail_lost_runs(shell.plant.instance, warehouse) == [killed.run_id]
+
+
+def _worker(server: Server, run_id: str) -> int | None:
+    """The process of a run, as the run's own log tells it."""
+    said = " ".join(event.get("message") or "" for event in server.log(run_id))
+    found = re.search(r"Started process for run \(pid: (\d+)\)", said)
+    return int(found[1]) if found else None
+
+
+@pytest.mark.timeout(420)
+def test_runs_of_the_ui_whose_process_or_whole_server_is_killed_are_taken_up_again(tmp_path: Path) -> None:
+    days = days_between(FIRST_DAY, LAST_DAY)
+    company = Company(first_day=FIRST_DAY, last_day=LAST_DAY, invoices_per_day=5)
+    with Sandbox(company, faults=(SLOW, NO_SEARCH)) as sandbox:
+        truth = Truth(company, sandbox)
+        variables = sandbox.environment() | {
+            "SOFTONE_START_DATE": FIRST_DAY.isoformat(),
+            "SOFTONE_DUCKDB_PATH": str(tmp_path / "softone.duckdb"),
+            "SOFTONE_MAX_CONNECTIONS": "1",
+        }
+
+        def is_fetching(server: Server, run_id: str, since: int) -> None:
+            server.until(
+                "the run fetches",
+                lambda: len(sandbox.log) - since > 3 and server.run(run_id).status == "STARTED",
+                timeout=90,
+            )
+
+        def taken_up(server: Server, run_id: str) -> Run:
+            assert server.wait_for(run_id).status == "FAILURE"
+            return server.until(
+                "the daemon starts it again",
+                lambda: next((run for run in server.runs() if run.parent == run_id), None),
+                timeout=90,
+            )
+
+        with Server(tmp_path, variables) as server:
+            asked = len(sandbox.log)
+            first = server.launch_range(days[0], days[-1])
+            is_fetching(server, first, asked)
+            worker = server.until("the run tells its process", lambda: _worker(server, first), timeout=30)
+            os.kill(worker, signal.SIGKILL)
+            second = taken_up(server, first)
+            asked = len(sandbox.log)
+            is_fetching(server, second.id, asked)
+            server.kill()
+        sandbox.switch([NO_SEARCH])
+        with Server(tmp_path, variables) as server:
+            third = taken_up(server, second.id)
+            assert server.wait_for(third.id).status == "SUCCESS"
+        assert truth.wrong(tmp_path / "softone.duckdb") == []
