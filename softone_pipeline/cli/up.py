@@ -23,12 +23,13 @@ def up(host: str, port: int, with_sandbox: bool) -> None:
     State is kept in DAGSTER_HOME, or in .dagster in this folder. Then: open the UI, Assets, raw/customer_invoices,
     Materialize, choose days. Turn on the schedule refresh_recent_days under Automation to keep it fresh.
     """
-    from softone_pipeline.orchestration.instance import WORKSPACE, dagster_home
+    from softone_pipeline.orchestration.instance import WORKSPACE, dagster_home, prepare_pool
 
     settings = PipelineSettings.load()
     home = dagster_home()
     out.print(f"Dagster's history is kept in {home}", soft_wrap=True)
     out.print(f"The UI will be at http://{host}:{port}")
+    prepare_pool()
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(WORKSPACE), "-h", host, "-p", str(port)]
     with _sandbox_process(settings) if with_sandbox else nullcontext():
         sys.exit(subprocess.call(command))

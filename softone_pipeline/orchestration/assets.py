@@ -16,6 +16,7 @@ import dagster as dg
 
 from softone_pipeline.errors import AuthenticationError, RequestError, SoftOneError, WarehouseError
 from softone_pipeline.orchestration import checks
+from softone_pipeline.orchestration.instance import WAREHOUSE_POOL
 from softone_pipeline.orchestration.metadata import definition_metadata, figures, money, open_with, preview
 from softone_pipeline.orchestration.partitions import daily_partitions, days
 from softone_pipeline.orchestration.placement import Placement
@@ -39,9 +40,6 @@ from softone_pipeline.tables.raw.payments import PaymentsLoaded, last_complete_s
 from softone_pipeline.tables.raw.pseudonymising import Privacy
 from softone_pipeline.tables.raw.standing import DayStanding, standing
 from softone_pipeline.warehouse import Table, publish
-
-# A DuckDB file has one writer at a time: everything that writes it shares a pool of one (dagster.yaml).
-WAREHOUSE_POOL = "softone_warehouse"
 
 _READS: dict[Table, tuple[Table, ...]] = {
     VAT_SUMMARY: (INVOICES, INVOICE_ROWS),

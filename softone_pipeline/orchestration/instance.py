@@ -12,6 +12,9 @@ from softone_pipeline.errors import WarehouseAccessError
 
 _HERE = Path(__file__).parent
 
+# A DuckDB file has one writer at a time: everything that writes it shares a pool of one (dagster.yaml).
+WAREHOUSE_POOL = "softone_warehouse"
+
 # Names the code location as pyproject.toml does, also where there is no checkout.
 WORKSPACE = _HERE / "workspace.yaml"
 
@@ -39,3 +42,9 @@ def instance() -> dg.DagsterInstance:
     """The Dagster instance of `dagster_home()`."""
     dagster_home()
     return dg.DagsterInstance.get()
+
+
+def prepare_pool() -> None:
+    """Make the pool known in an instance that is new: the queue lets whatever waits in its first look past it."""
+    with instance() as dagster_instance:
+        dagster_instance.event_log_storage.initialize_concurrency_limit_to_default(WAREHOUSE_POOL)

@@ -21,7 +21,7 @@ from softone_pipeline.orchestration.instance import instance as instance_of_home
 from softone_pipeline.orchestration.lost_runs import fail_lost_runs, sign_of_life
 from softone_pipeline.sandbox import Company, Sandbox
 from softone_pipeline_tests.orchestration.conftest import BEHIND_RAW, FIRST_DAY, LAST_DAY, RAW, Plant, days_between
-from softone_pipeline_tests.orchestration.server import Run, Server
+from softone_pipeline_tests.orchestration.server import Server
 from softone_pipeline_tests.orchestration.test_automation import Sensor
 from softone_pipeline_tests.scenarios.truth import Truth
 
@@ -81,8 +81,10 @@ def test_a_killed_backfill_is_marked_as_failed_and_the_tables_behind_raw_are_ref
     automation = Sensor(plant)
     assert automation.tick() == set()
     with shell.backfill() as process:
+        assert tick(plant) == "No run is lost."
         process.kill()
     (killed,) = plant.instance.get_runs()
+    assert killed.status is dg.DagsterRunStatus.STARTED
     plant.sandbox.switch([])
     assert automation.run({RAW}, FIRST_DAY)
     # What this is all about: the days of the killed run are under way, for ever.
@@ -106,38 +108,45 @@ def test_the_next_backfill_marks_the_killed_one_and_says_so(shell: Shell) -> Non
     assert f"Run {killed.run_id} is marked as failed: its process is gone." in said
     statuses = sorted(run.status.value for run in shell.plant.instance.get_runs())
     assert statuses == ["FAILURE", "SUCCESS", "SUCCESS"]
-
-
-def test_a_run_that_is_alive_is_left_alone_and_leaves_no_sign_behind(shell: Shell) -> None:
-    with shell.backfill() as process:
-        assert tick(shell.plant) == "No run is lost."
-        (run,) = shell.plant.instance.get_runs()
-        assert run.status is dg.DagsterRunStatus.STARTED
-        shell.plant.sandbox.switch([])
-        said, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    assert tick(shell.plant) == "No run is lost."
     assert list(shell.folder.glob(".softone_pipeline_runs/*")) == []
 
 
-def test_runs_of_another_dagster_instance_on_the_same_files_are_its_own_affair(shell: Shell) -> None:
-    with shell.backfill() as process:
-        process.kill()
-    warehouse = shell.plant.settings.warehouse_path
+_HOLD = """
+import sys
+from pathlib import Path
+from softone_pipeline.orchestration.lost_runs import sign_of_life
+with sign_of_life(Path(sys.argv[1]), sys.argv[2]):
+    print("held", flush=True)
+    input()
+"""
+
+
+def test_a_run_is_lost_when_its_last_process_is_and_only_for_the_instance_that_knows_it(plant: Plant) -> None:
+    warehouse = plant.settings.warehouse_path
+    run = plant.instance.create_run_for_job(build_definitions().resolve_job_def("refresh"))
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(warehouse), run.run_id],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with sign_of_life(warehouse, run.run_id):
+        holder.kill()
+        holder.communicate()
+        assert fail_lost_runs(plant.instance, warehouse) == []
     with dg.DagsterInstance.ephemeral() as other:
         assert fail_lost_runs(other, warehouse) == []
-    (killed,) = shell.plant.instance.get_runs()
-    assert fail_lost_runs(shell.plant.instance, warehouse) == [killed.run_id]
+    assert fail_lost_runs(plant.instance, warehouse) == [run.run_id]
+    assert fail_lost_runs(plant.instance, warehouse) == []
 
 
-def test_a_run_of_several_processes_is_alive_as_long_as_one_of_them_is(shell: Shell) -> None:
-    with shell.backfill() as process:
-        process.kill()
-    warehouse = shell.plant.settings.warehouse_path
-    (killed,) = shell.plant.instance.get_runs()
-    with sign_of_life(warehouse, killed.run_id):
-        assert fail_lost_runs(shell.plant.instance, warehouse) == []
-    assert fail_lost_runs(shell.plant.instance, warehouse) == [killed.run_id]
+def test_a_run_goes_on_where_no_sign_of_life_can_be_left(tmp_path: Path) -> None:
+    (tmp_path / ".softone_pipeline_runs").write_text("in the way")
+    with sign_of_life(tmp_path / "softone_pipeline.duckdb", "run"):
+        pass
+    assert (tmp_path / ".softone_pipeline_runs").read_text() == "in the way"
 
 
 def _worker(server: Server, run_id: str) -> int | None:
@@ -148,10 +157,10 @@ def _worker(server: Server, run_id: str) -> int | None:
 
 
 @pytest.mark.timeout(420)
-def test_runs_of_the_ui_whose_process_or_whole_server_is_killed_are_taken_up_again(tmp_path: Path) -> None:
+def test_runs_of_the_ui_whose_process_or_whole_server_is_killed_hold_nobody_up(tmp_path: Path) -> None:
     days = days_between(FIRST_DAY, LAST_DAY)
     company = Company(first_day=FIRST_DAY, last_day=LAST_DAY, invoices_per_day=5)
-    with Sandbox(company, faults=(SLOW, NO_SEARCH)) as sandbox:
+    with Sandbox(company, faults=("slow:2,rate=1", NO_SEARCH)) as sandbox:
         truth = Truth(company, sandbox)
         variables = sandbox.environment() | {
             "SOFTONE_START_DATE": FIRST_DAY.isoformat(),
@@ -159,33 +168,31 @@ def test_runs_of_the_ui_whose_process_or_whole_server_is_killed_are_taken_up_aga
             "SOFTONE_MAX_CONNECTIONS": "1",
         }
 
-        def is_fetching(server: Server, run_id: str, since: int) -> None:
+        def is_fetching(server: Server, run_id: str) -> None:
+            asked = len(sandbox.log)
             server.until(
                 "the run fetches",
-                lambda: len(sandbox.log) - since > 3 and server.run(run_id).status == "STARTED",
+                lambda: server.run(run_id).status == "STARTED" and len(sandbox.log) > asked + 1,
                 timeout=90,
             )
 
-        def taken_up(server: Server, run_id: str) -> Run:
-            assert server.wait_for(run_id).status == "FAILURE"
-            return server.until(
-                "the daemon starts it again",
-                lambda: next((run for run in server.runs() if run.parent == run_id), None),
-                timeout=90,
-            )
+        def is_failed_and_will_be_repeated(server: Server, run_id: str) -> bool:
+            run = server.run(run_id)
+            assert run.status in {"STARTED", "FAILURE"}
+            return run.status == "FAILURE" and run.tags.get("dagster/will_retry") == "true"
 
         with Server(tmp_path, variables) as server:
-            asked = len(sandbox.log)
-            first = server.launch_range(days[0], days[-1])
-            is_fetching(server, first, asked)
+            first, second = (server.launch_range(days[0], days[-1]) for _ in range(2))
+            is_fetching(server, first)
+            assert server.run(second).status == "QUEUED"
             worker = server.until("the run tells its process", lambda: _worker(server, first), timeout=30)
             os.kill(worker, signal.SIGKILL)
-            second = taken_up(server, first)
-            asked = len(sandbox.log)
-            is_fetching(server, second.id, asked)
+            server.until("its code server tells", lambda: is_failed_and_will_be_repeated(server, first), timeout=60)
+            # Its place is free.
+            is_fetching(server, second)
             server.kill()
         sandbox.switch([NO_SEARCH])
         with Server(tmp_path, variables) as server:
-            third = taken_up(server, second.id)
-            assert server.wait_for(third.id).status == "SUCCESS"
+            server.until("our sensor tells", lambda: is_failed_and_will_be_repeated(server, second), timeout=90)
+            assert server.wait_for(server.repeat(second)).status == "SUCCESS"
         assert truth.wrong(tmp_path / "softone.duckdb") == []
