@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -13,7 +13,7 @@ from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.tables import MART_TABLES
 from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
 from softone_pipeline.tables.core.invoices import INVOICES
-from softone_pipeline.tables.lineage import by_table, lineage
+from softone_pipeline.tables.lineage import by_table, lineage, origin
 from softone_pipeline.tables.mart.customer_balance import CUSTOMER_BALANCE
 from softone_pipeline.tables.mart.vat_return_draft import VAT_RETURN_DRAFT
 from softone_pipeline.tables.mart.vat_summary import VAT_SUMMARY
@@ -28,7 +28,11 @@ _ASSETS = {
 
 
 def definition_metadata(table: Table, place: Placement, published: str) -> Mapping[str, Any]:
-    """Column schema and lineage, the table's name, and a query that opens it."""
+    """Column schema and lineage, the table's name, and a query that opens it.
+
+    Dagster's own UI leaves column lineage out (Dagster+ draws it), so each column's description says where it comes from.
+    """
+    sources = lineage().get(table.qualified_name, {})
     return {
         **_column_lineage(table, place),
         "dagster/column_schema": dg.TableSchema(
@@ -36,7 +40,7 @@ def definition_metadata(table: Table, place: Placement, published: str) -> Mappi
                 dg.TableColumn(
                     name=column.name,
                     type=column.type,
-                    description=column.description,
+                    description=_with_origin(column.description, sources.get(column.name, ())),
                     constraints=dg.TableColumnConstraints(nullable=column.nullable),
                 )
                 for column in table.columns
@@ -46,6 +50,10 @@ def definition_metadata(table: Table, place: Placement, published: str) -> Mappi
         "dagster/table_name": table.qualified_name,
         "open_with": open_with(f'duckdb -readonly {published} -c "from {table.qualified_name} limit 20"'),
     }
+
+
+def _with_origin(description: str, sources: Sequence[str]) -> str:
+    return f"{description} From {origin(sources)}." if sources else description
 
 
 def open_with(command: str) -> dg.MetadataValue[Any]:

@@ -6,12 +6,12 @@ lineage.json; a test keeps both fresh.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from softone_pipeline.tables import TABLES
 from softone_pipeline.tables.checks import CHECKS
-from softone_pipeline.tables.lineage import by_table, lineage, write_lineage
+from softone_pipeline.tables.lineage import lineage, origin, write_lineage
 from softone_pipeline.warehouse import Table
 
 DICTIONARY = Path(__file__).with_name("README.md")
@@ -46,15 +46,9 @@ def _table(table: Table) -> Iterator[str]:
     for column in table.columns:
         required = "" if column.nullable else " Never NULL."
         meaning = column.description.replace("|", chr(92) + "|") + required
-        origin = f" {_origin(sources[column.name])} |" if sources else ""
-        yield f"| `{column.name}` | {column.type} | {meaning} |{origin}"
+        came_from = f" {origin(sources[column.name])} |" if sources else ""
+        yield f"| `{column.name}` | {column.type} | {meaning} |{came_from}"
     yield ""
-
-
-def _origin(sources: Sequence[str]) -> str:
-    return "; ".join(
-        f"{table}: {', '.join(f'`{name}`' for name in names)}" for table, names in by_table(sources).items()
-    )
 
 
 def _checks() -> Iterator[str]:

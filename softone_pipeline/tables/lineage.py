@@ -61,6 +61,11 @@ def by_table(sources: Sequence[str]) -> dict[str, list[str]]:
     return gathered
 
 
+def origin(sources: Sequence[str]) -> str:
+    """Source columns as readers see them: "core.invoices: billing_type_name, total_amount"; "" for none."""
+    return "; ".join(f"{table}: {', '.join(names)}" for table, names in by_table(sources).items())
+
+
 def _of(table: Table, select: str, connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     found = connection.execute("select json_serialize_plan(?, optimize := true)", [select]).fetchone()
     assert found is not None

@@ -18,6 +18,7 @@ from softone_pipeline.definitions import build_definitions
 from softone_pipeline.orchestration.instance import WORKSPACE, instance
 from softone_pipeline.orchestration.resources import SoftOneResource, WarehouseResource
 from softone_pipeline.tables import TABLES
+from softone_pipeline.tables.lineage import lineage, origin
 from softone_pipeline.warehouse import Table
 from softone_pipeline_tests.orchestration.conftest import (
     DERIVED,
@@ -170,10 +171,12 @@ def test_every_asset_says_what_it_is_whose_it_is_and_what_each_column_means(grap
         table: Table = TABLE_OF[key]
         schema = node.metadata["dagster/column_schema"]
         assert isinstance(schema, dg.TableSchema)
-        assert [(column.name, column.type, column.description) for column in schema.columns] == [
-            (column.name, column.type, column.description) for column in table.columns
+        assert [(column.name, column.type) for column in schema.columns] == [
+            (column.name, column.type) for column in table.columns
         ]
-        assert all(column.description for column in schema.columns), key
+        for shown, column in zip(schema.columns, table.columns, strict=True):
+            sources = lineage().get(table.qualified_name, {}).get(column.name)
+            assert shown.description == column.description + (f" From {origin(sources)}." if sources else "")
         assert node.metadata["dagster/table_name"] == table.qualified_name
 
 
