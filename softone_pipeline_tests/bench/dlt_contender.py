@@ -18,9 +18,9 @@ def load(days: list[dt.date], folder: Path) -> None:
             "EXTRACT__WORKERS": "4",
             "NORMALIZE__WORKERS": "2",
             "LOAD__WORKERS": "2",
-            "DATA_WRITER__BUFFER_MAX_ITEMS": "50000",
-            "DATA_WRITER__FILE_MAX_ITEMS": "50000",
-            "NORMALIZE__LOADER_FILE_FORMAT": "parquet",
+            "SOURCES__DATA_WRITER__FILE_MAX_ITEMS": "5000",
+            "NORMALIZE__DATA_WRITER__BUFFER_MAX_ITEMS": "50000",
+            "DATA_WRITER__DISABLE_COMPRESSION": "true",
             "RUNTIME__DLTHUB_TELEMETRY": "false",
         }
     )
@@ -31,7 +31,8 @@ def load(days: list[dt.date], folder: Path) -> None:
     def asked_days() -> Any:
         yield [{"day": day.isoformat()} for day in days]
 
-    money = {"data_type": "decimal", "precision": 38, "scale": 8}
+    money = {"data_type": "decimal", "precision": 18, "scale": 2}
+    measure = {"data_type": "decimal", "precision": 18, "scale": 6}
     amounts = ("total_amount", "total_amount_currency", "vat_amount", "vat_amount_currency")
     row_amounts = ("sum_amount", "sum_amount_currency", "vat_amount", "vat_amount_currency")
     prices = ("quantity", "unit_price", "unit_price_currency")
@@ -43,8 +44,11 @@ def load(days: list[dt.date], folder: Path) -> None:
         "nested_hints": {
             "InvoiceRows": {
                 "columns": {
-                    **{name: {"name": name, **money} for name in (*row_amounts, *prices)},
+                    **{name: {"name": name, **money} for name in row_amounts},
+                    **{name: {"name": name, **measure} for name in prices},
                     "accounts": {"name": "accounts", "data_type": "json"},
+                    # always null here: without a type it would be looked at again in every row
+                    "attest_state_name": {"name": "attest_state_name", "data_type": "text"},
                 }
             }
         },
@@ -70,7 +74,7 @@ def load(days: list[dt.date], folder: Path) -> None:
         destination=dlt.destinations.duckdb(str(folder / "dlt.duckdb")),
         dataset_name="landed",
     )
-    pipeline.run(rest_api_resources(config)).raise_on_failed_jobs()
+    pipeline.run(rest_api_resources(config), loader_file_format="parquet").raise_on_failed_jobs()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A server that has every answer ready: slices of a mapped file, written as they are. Not the bottleneck.
 
-The path before /Economy or /Login says what else is wanted: /empty (no invoices at all), /delay=50 (ms).
+The path before /Economy or /Login says what else is wanted: /empty (no invoices at all), /plain (without the adversarial ones, asked for day by day), /delay=50 (ms).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from array import array
 from pathlib import Path
 
-from softone_pipeline_tests.bench.data import FIRST_DAY, DataSet
+from softone_pipeline_tests.bench.data import ADVERSARIAL, FIRST_DAY, DataSet
 
 _DELAY = re.compile(r"/delay=([0-9]+)")
 _LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
@@ -32,13 +32,15 @@ class _Pages:
         self._offsets = array("Q")
         self._offsets.frombytes(data.offsets.read_bytes())
 
-    def answer(self, body: bytes) -> tuple[bytes, memoryview | bytes, bytes]:
+    def answer(self, body: bytes, *, plain: bool) -> tuple[bytes, memoryview | bytes, bytes]:
         asked = json.loads(body)
         if "InvoiceDateFrom" not in asked:
             return b"[", b"", b"]"
         first, last = (dt.date.fromisoformat(asked[f"InvoiceDate{end}"][:10]) for end in ("From", "To"))
         start = max((first - FIRST_DAY).days, 0) * self._per_day
         end = min(((last - FIRST_DAY).days + 1) * self._per_day, self._last_place)
+        if plain and start < self._per_day:
+            end = min(end, self._per_day - len(ADVERSARIAL))
         start += asked["PageNumber"] * asked["PageNrOfRecords"]
         end = min(end, start + asked["PageNrOfRecords"])
         if start >= end:
@@ -75,7 +77,7 @@ class _Connection(asyncio.Protocol):
         if "/Login/" in path:
             parts = (b'{"Token":"bench-token"}',)
         elif "/Filter" in path and not path.startswith("/empty"):
-            parts = self._pages.answer(body)
+            parts = self._pages.answer(body, plain=path.startswith("/plain"))
         self._transport.write(_HEAD % sum(len(part) for part in parts))
         for part in parts:
             self._transport.write(part)
