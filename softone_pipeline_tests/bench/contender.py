@@ -1,4 +1,4 @@
-"""What is measured, each as a process of its own: `python -m softone_pipeline_tests.bench.contender NAME`.
+"""What is measured of ours, each as a process of its own: `python -m softone_pipeline_tests.bench.contender NAME DAYS`.
 
 Settings come from the environment like in real life. A contender prints nothing but its own remarks (JSON).
 """
@@ -9,58 +9,122 @@ import datetime as dt
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from softone_pipeline.settings import ErpSettings, PipelineSettings
+from softone_pipeline.softone import SoftOneClient, Traffic, Window
+from softone_pipeline.tables import MACROS, MART_TABLES, TABLES
+from softone_pipeline.tables.core.refresh import refresh_core, set_variables
+from softone_pipeline.tables.raw.loading import load_days
+from softone_pipeline.warehouse import Warehouse, publish
+from softone_pipeline_tests.bench.data import first_days
+
+LOOKBACK_DAYS = 60
+_LOOKBACKS = 5
 
 
-def _days(first: str, count: str) -> list[dt.date]:
-    return [dt.date.fromisoformat(first) + dt.timedelta(days=n) for n in range(int(count))]
+class Library:
+    """The pipeline without Dagster. Notes the seconds of each step."""
 
+    def __init__(self) -> None:
+        self.settings = PipelineSettings.load()
+        self.warehouse = Warehouse(self.settings.warehouse_path, TABLES, macros=MACROS)
+        self.traffic = Traffic()
+        self.seconds: dict[str, float] = {}
 
-def library(days: list[dt.date]) -> None:
-    """Everything but Dagster: land, refresh core, rebuild the marts, publish."""
-    from softone_pipeline.softone import SoftOneClient
-    from softone_pipeline.tables import MACROS, MART_TABLES, TABLES
-    from softone_pipeline.tables.core.refresh import refresh_core, set_variables
-    from softone_pipeline.tables.raw.loading import load_days
-    from softone_pipeline.warehouse import Warehouse, publish
+    def load(self, days: Sequence[dt.date]) -> None:
+        """Everything that a run of the job `refresh` does to the days' invoices."""
+        self.land(days)
+        self.core()
+        self.marts()
+        self.publish()
 
-    settings = PipelineSettings.load()
-    warehouse = Warehouse(settings.warehouse_path, TABLES, macros=MACROS)
-    seconds: dict[str, float] = {}
-
-    @contextmanager
-    def timed(step: str) -> Iterator[None]:
+    def land(self, days: Sequence[dt.date]) -> None:
         started = time.perf_counter()
-        yield
-        seconds[step] = round(time.perf_counter() - started, 3)
+        with SoftOneClient(ErpSettings.load()) as client:
+            for batch in load_days(client, self.warehouse, company=self.settings.company, run_id="bench", days=days):
+                if batch.failed:
+                    raise batch.failed[0]
+                self.traffic += batch.traffic
+        self._note("land", started)
 
-    with timed("land"), SoftOneClient(ErpSettings.load()) as client:
-        for batch in load_days(client, warehouse, company=settings.company, run_id="bench", days=days):
-            if batch.failed:
-                raise batch.failed[0]
-    with timed("core"), warehouse.transaction() as connection:
-        refresh_core(connection, settings)
-    with timed("mart"):
+    def core(self) -> None:
+        started = time.perf_counter()
+        with self.warehouse.transaction() as connection:
+            refresh_core(connection, self.settings)
+        self._note("core", started)
+
+    def marts(self) -> None:
+        began = time.perf_counter()
         for table in MART_TABLES:
-            with warehouse.transaction() as connection:
-                set_variables(connection, settings)
+            started = time.perf_counter()
+            with self.warehouse.transaction() as connection:
+                set_variables(connection, self.settings)
                 table.rebuild(connection)
-    with timed("publish"), warehouse.connect() as connection:
-        publish(connection, settings.duckdb_path)
-    print(json.dumps(seconds))
+            self._note(table.qualified_name, started)
+        self._note("mart", began)
+
+    def publish(self) -> None:
+        started = time.perf_counter()
+        with self.warehouse.connect() as connection:
+            publish(connection, self.settings.duckdb_path)
+        self._note("publish", started)
+
+    def _note(self, step: str, started: float) -> None:
+        self.seconds[step] = round(time.perf_counter() - started, 3)
 
 
-def fetch(days: list[dt.date]) -> None:
+def library(days: Sequence[dt.date]) -> dict[str, float]:
+    """Everything but Dagster: land, refresh core, rebuild the marts, publish."""
+    ours = Library()
+    ours.load(days)
+    return {**ours.seconds, "requests": ours.traffic.requests}
+
+
+def fetch(days: Sequence[dt.date]) -> dict[str, float]:
     """Only fetching, through our client."""
-    from softone_pipeline.softone import SoftOneClient, Window
-
+    started = time.perf_counter()
     with SoftOneClient(ErpSettings.load()) as client:
         for window in client.read_windows((day, day) for day in days):
             assert isinstance(window, Window)
+    return {"fetch": round(time.perf_counter() - started, 3), "requests": client.traffic.requests}
 
+
+def look_back(days: Sequence[dt.date]) -> dict[str, float]:
+    """After a load: the last days, unchanged, a few times over, each beside fetching those days alone."""
+    ours = Library()
+    ours.load(days)
+    recent = days[-LOOKBACK_DAYS:]
+    again: list[float] = []
+    alone: list[float] = []
+    sizes = [ours.settings.warehouse_path.stat().st_size]
+    for _ in range(_LOOKBACKS):
+        for work, took in ((ours.load, again), (fetch, alone)):
+            started = time.perf_counter()
+            work(recent)
+            took.append(time.perf_counter() - started)
+        sizes.append(ours.settings.warehouse_path.stat().st_size)
+    middle = _LOOKBACKS // 2
+    return {
+        **{f"again: {step}": seconds for step, seconds in ours.seconds.items()},
+        "again": round(sorted(again)[middle], 3),
+        "fetch": round(sorted(alone)[middle], 3),
+        **{f"file MB {number}": round(size / 1e6, 2) for number, size in enumerate(sizes)},
+        "grown MB": round((sizes[-1] - sizes[0]) / 1e6, 2),
+    }
+
+
+def day(days: Sequence[dt.date]) -> dict[str, float]:
+    """All days but the last, then that one day: what a refresh costs when much stands already."""
+    ours = Library()
+    ours.load(days[:-1])
+    whole = {f"whole {step}": seconds for step, seconds in ours.seconds.items()}
+    ours.load(days[-1:])
+    return {**whole, **{f"day {step}": seconds for step, seconds in ours.seconds.items()}}
+
+
+_CONTENDERS = {"library": library, "fetch": fetch, "lookback": look_back, "day": day}
 
 if __name__ == "__main__":
-    {"library": library, "fetch": fetch}[sys.argv[1]](_days(*sys.argv[2:4]))
+    name, count = sys.argv[1:]
+    print(json.dumps(_CONTENDERS[name](first_days(int(count)))))

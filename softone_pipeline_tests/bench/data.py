@@ -86,6 +86,10 @@ class DataSet:
         return Expected(**json.loads((self.folder / "expected.json").read_text()))
 
 
+def first_days(count: int) -> list[dt.date]:
+    return [FIRST_DAY + dt.timedelta(days=n) for n in range(count)]
+
+
 def render(folder: Path, *, days: int, per_day: int) -> DataSet:
     """Write a data set, unless it is there already."""
     data = DataSet(folder)

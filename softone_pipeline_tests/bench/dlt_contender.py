@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from softone_pipeline_tests.bench.data import first_days
+
 FILTER = "/Economy/Billing/CustomerInvoices/Filter"
 
 
@@ -78,5 +80,4 @@ def load(days: list[dt.date], folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    start = dt.date.fromisoformat(sys.argv[1])
-    load([start + dt.timedelta(days=n) for n in range(int(sys.argv[2]))], Path(sys.argv[3]))
+    load(first_days(int(sys.argv[1])), Path.cwd())

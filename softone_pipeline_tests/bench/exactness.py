@@ -13,27 +13,51 @@ _COLUMNS = {"TotalAmount": "total_amount", "UnitPrice": "unit_price", "Quantity"
 
 def problems(path: Path, expected: Expected) -> list[str]:
     """What differs from what was served, each as a sentence; empty when everything is exact."""
+    odd = f"not list_contains({list(adversarial_ids(expected))}, invoice_id)"
     with duckdb.connect(str(path), read_only=True) as connection:
-        return [*_ordinary(connection, expected), *_adversarial(connection, expected), *_marts(connection)]
+        kept = connection.execute(f"select count(*) from raw.customer_invoices where {odd}").fetchone()
+        return [
+            *_ordinary(connection, expected, "core.invoices", "core.invoice_rows", odd),
+            *([] if kept == (expected.invoices,) else [f"raw holds {kept} invoices, served were {expected.invoices}"]),
+            *_adversarial(connection, expected),
+            *_marts(connection),
+        ]
 
 
-def _ordinary(connection: duckdb.DuckDBPyConnection, expected: Expected) -> list[str]:
-    odd = list(adversarial_ids(expected))
+def problems_of_floor(path: Path, expected: Expected) -> list[str]:
+    odd = f"not list_contains({list(adversarial_ids(expected))}, invoice_id)"
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return _ordinary(connection, expected, "core.invoices", "core.invoice_rows", odd)
+
+
+def problems_of_dlt(path: Path, expected: Expected) -> list[str]:
+    """Of the ordinary invoices, which are all that it was served."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return _ordinary(connection, expected, "landed.invoices", "landed.invoices__invoice_rows", "true")
+
+
+def days_missing(path: Path, days: int) -> list[str]:
+    """Where nothing but days was served: whether each has been read, and stands as empty."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        found = connection.execute("select count(*), sum(invoice_count) from raw.fetched_days").fetchone()
+    return [] if found == (days, 0) else [f"(days, invoices) are {found}, served were {(days, 0)}"]
+
+
+def _ordinary(
+    connection: duckdb.DuckDBPyConnection, expected: Expected, invoices: str, rows: str, which: str
+) -> list[str]:
     found = connection.execute(
-        """
+        f"""
         select
             (select (count(*), sum(total_amount * 100)::hugeint, sum(total_amount_currency * 100)::hugeint)
-                from core.invoices where not list_contains($odd, invoice_id)),
+                from {invoices} where {which}),
             (select (count(*), sum(sum_amount * 100)::hugeint, sum(vat_amount * 100)::hugeint)
-                from core.invoice_rows where not list_contains($odd, invoice_id)),
-            (select count(*) from raw.customer_invoices where not list_contains($odd, invoice_id))
-        """,
-        {"odd": odd},
+                from {rows} where {which})
+        """
     ).fetchone()
     wanted = (
         (expected.invoices, expected.total, expected.total_currency),
         (expected.rows, expected.sum_amount, expected.vat_amount),
-        expected.invoices,
     )
     return [] if found == wanted else [f"counts and sums are {found}, served were {wanted}"]
 
