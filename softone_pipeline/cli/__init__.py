@@ -52,6 +52,13 @@ class _Commands(click.Group):
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
+            from softone_pipeline.warehouse import disk_trouble
+
+            if trouble := disk_trouble(error):
+                err.print(
+                    f"[bold red]Error:[/] A file could not be written, here or in DAGSTER_HOME: {escaped(trouble)}"
+                )
+                sys.exit(EXIT_FAILED)
             err.print(f"[bold red]Unexpected error:[/] {escaped(type(error).__name__)}: {escaped(str(error))}")
             err.print("Run it again as `softone --debug …` to see where it comes from.")
             sys.exit(EXIT_FAILED)

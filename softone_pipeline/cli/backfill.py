@@ -12,6 +12,7 @@ import click
 
 from softone_pipeline.cli.console import EXIT_FAILED, err, escaped, out
 from softone_pipeline.cli.progress import loading_progress
+from softone_pipeline.errors import WarehouseAccessError
 from softone_pipeline.settings import ErpSettings, PipelineSettings
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def backfill(first: dt.datetime, last: dt.datetime, as_json: bool) -> None:
     have not changed write nothing, so a range may be loaded as often as you like. Exit status 0 only if every day
     and every table stands; days that failed are named, and the others are kept.
     """
+    from softone_pipeline.warehouse import unwritable
+
     settings = PipelineSettings.load()
     ErpSettings.load()
     first_day, last_day = first.date(), last.date()
@@ -48,6 +51,9 @@ def backfill(first: dt.datetime, last: dt.datetime, as_json: bool) -> None:
         raise click.UsageError(
             f"--from {first_day} is before the first day, {settings.start_date}. SOFTONE_START_DATE moves it."
         )
+    # Now, and not after an hour of fetching.
+    if trouble := unwritable(settings.duckdb_path.parent):
+        raise WarehouseAccessError(f"{trouble} SOFTONE_DUCKDB_PATH says where.", path=str(settings.duckdb_path))
     outcome = load_range(settings, first_day, last_day)
     if as_json:
         facts = asdict(outcome) | {"succeeded": outcome.succeeded, "published": str(settings.duckdb_path)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 from pydantic import SecretStr
@@ -34,15 +35,16 @@ def check(as_json: bool) -> None:
     say("[green]✓[/] Every setting is present and well formed.")
     for line in _settings_lines(erp, settings):
         say(f"    {escaped(line)}", soft_wrap=True)
-    folder = settings.duckdb_path.absolute().parent
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise click.ClickException(
-            f"{existing} is no folder that can be written. Set SOFTONE_DUCKDB_PATH to a file in a folder of yours."
-        )
-    say(f"[green]✓[/] {escaped(str(folder))} can be written.", soft_wrap=True)
 
     from softone_pipeline.softone import SoftOneClient
+    from softone_pipeline.warehouse import unwritable
+
+    folder = settings.duckdb_path.absolute().parent
+    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().absolute()
+    for place, variable in ((folder, "SOFTONE_DUCKDB_PATH"), (home, "DAGSTER_HOME")):
+        if trouble := unwritable(place):
+            raise click.ClickException(f"{trouble} {variable} says where.")
+        say(f"[green]✓[/] {escaped(str(place))} can be written.", soft_wrap=True)
 
     with SoftOneClient(erp) as client:
         report = client.check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import tempfile
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -30,8 +31,11 @@ def write_excel(result: Result, target: Path, *, about: list[tuple[str, str]], o
             ".parquet or .csv.",
             path=str(target),
         )
-    # Row by row to disk: memory stays flat.
-    with xlsxwriter.Workbook(str(target), {"constant_memory": True, "tmpdir": str(target.parent)}) as book:
+    # Row by row to disk: memory stays flat. In a folder that goes whatever happens: what is in it is not to be left behind.
+    with (
+        tempfile.TemporaryDirectory(prefix=f"{target.name}.", dir=target.parent) as parts,
+        xlsxwriter.Workbook(str(target), {"constant_memory": True, "tmpdir": parts}) as book,
+    ):
         bold = book.add_format({"bold": True, "bottom": 1})
         formats = [_format(book, column) for column in result.columns]
         sheet = book.add_worksheet("Data")

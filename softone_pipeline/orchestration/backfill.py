@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import dagster as dg
 
+from softone_pipeline.errors import SoftOneError
 from softone_pipeline.orchestration.checks import SEARCH_IS_COMPLETE
 from softone_pipeline.orchestration.lost_runs import fail_lost_runs, sign_of_life
 from softone_pipeline.orchestration.partitions import range_tags
@@ -110,7 +111,9 @@ def failure_sentence(event: dg.DagsterEvent) -> str:
     failure = event.step_failure_data
     said = failure.user_failure_data.description if failure.user_failure_data else None
     cause = failure.error.cause or failure.error if failure.error else None
-    return said or (cause.message.strip() if cause else f"{event.step_key} failed")
+    if said or cause is None:
+        return said or f"{event.step_key} failed"
+    return cause.message.strip().removeprefix(f"{SoftOneError.__module__}.{cause.cls_name}: ")
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from softone_pipeline.errors import WarehouseAccessError
+from softone_pipeline.warehouse import unwritable, why_not_written
 
 _HERE = Path(__file__).parent
 
@@ -29,11 +30,14 @@ def dagster_home() -> Path:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "dagster.yaml").exists():
             shutil.copyfile(_HERE / "dagster.yaml", home / "dagster.yaml")
+        trouble = unwritable(home)
     except OSError as error:
+        trouble = f"{home} cannot be written: {why_not_written(error)}"
+    if trouble:
         raise WarehouseAccessError(
-            f"DAGSTER_HOME {home} cannot be written: {error.strerror}. Set DAGSTER_HOME to a folder of yours.",
+            f"Dagster's history cannot be kept: {trouble} DAGSTER_HOME says where.",
             path=str(home),
-        ) from error
+        )
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 

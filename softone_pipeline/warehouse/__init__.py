@@ -7,6 +7,7 @@ Knows neither the ERP nor Dagster, nor which tables there are.
 from softone_pipeline.warehouse.backup import Manifest, Restored, back_up, read_manifest, restore
 from softone_pipeline.warehouse.connection import SCHEMA_VERSION, Warehouse
 from softone_pipeline.warehouse.copying import STORAGE_VERSION, copy_database, remove_database, wal
+from softone_pipeline.warehouse.disk import disk_trouble, unwritable, why_not_written
 from softone_pipeline.warehouse.handover import PRIVATE, Handover, hand_over, handed_over, registry_of, remember
 from softone_pipeline.warehouse.publish import PUBLISHED_MODE, Published, open_published, publish
 from softone_pipeline.warehouse.table import Column, Table
@@ -25,6 +26,7 @@ __all__ = [
     "Warehouse",
     "back_up",
     "copy_database",
+    "disk_trouble",
     "hand_over",
     "handed_over",
     "open_published",
@@ -34,5 +36,7 @@ __all__ = [
     "remember",
     "remove_database",
     "restore",
+    "unwritable",
     "wal",
+    "why_not_written",
 ]

@@ -23,6 +23,7 @@ import duckdb
 from softone_pipeline.errors import BackupRefusedError, WarehouseAccessError
 from softone_pipeline.warehouse.connection import Warehouse
 from softone_pipeline.warehouse.copying import copy_database, created_with, remove_database, wal
+from softone_pipeline.warehouse.disk import why_not_written
 
 _FORMAT = "softone-pipeline backup 1"
 _DATABASE = "warehouse.duckdb"
@@ -76,7 +77,7 @@ def back_up(warehouse: Warehouse, target: Path) -> Manifest:
         os.replace(archive, target)
     except (OSError, duckdb.Error) as error:
         raise WarehouseAccessError(
-            f"The backup could not be written to {target}: {error}.", path=str(target)
+            f"The backup could not be written to {target}: {why_not_written(error)}", path=str(target)
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -116,7 +117,9 @@ def restore(
                 prepare(connection)
         return Restored(manifest, _put_in_place(warehouse, temporary, manifest, force=force))
     except OSError as error:
-        raise WarehouseAccessError(f"{source} could not be restored: {error}.", path=str(source)) from error
+        raise WarehouseAccessError(
+            f"{source} could not be restored: {why_not_written(error)}", path=str(source)
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             remove_database(temporary)

@@ -19,6 +19,7 @@ import duckdb
 
 from softone_pipeline.errors import WarehouseAccessError, WarehouseVersionError
 from softone_pipeline.warehouse.copying import STORAGE_VERSION, copy_database, created_with, remove_database, wal
+from softone_pipeline.warehouse.disk import disk_trouble, why_not_written
 from softone_pipeline.warehouse.locking import open_when_free
 from softone_pipeline.warehouse.table import Table
 
@@ -98,6 +99,15 @@ class Warehouse:
                 with contextlib.suppress(PermissionError):
                     os.chmod(self.path, self.mode)
                 yield connection
+            except duckdb.Error as error:
+                trouble = disk_trouble(error)
+                # The block may write to another file as well, and tells of that one by itself.
+                if trouble is None or self.path.name not in str(error):
+                    raise
+                raise WarehouseAccessError(
+                    f"{self.path} could not be written: {trouble} Nothing of this step is in it; what stood there stands.",
+                    path=str(self.path),
+                ) from error
             finally:
                 connection.close()
 
@@ -128,7 +138,7 @@ class Warehouse:
             with contextlib.suppress(OSError):
                 remove_database(temporary)
             raise WarehouseAccessError(
-                f"A fresh copy of {self.path} could not be written to {target}: {error}. What stood there still stands.",
+                f"A fresh copy of {self.path} could not be written to {target}: {why_not_written(error)} What stood there still stands.",
                 path=str(target),
             ) from error
 
@@ -152,7 +162,7 @@ class Warehouse:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WarehouseAccessError(
-                f"The folder for {self.path} cannot be made: {error.strerror}.", path=str(self.path)
+                f"The folder for {self.path} cannot be made: {why_not_written(error)}", path=str(self.path)
             ) from error
         return open_when_free(
             self.path,

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from softone_pipeline.errors import OutputError, OutputRefusedError
+from softone_pipeline.errors import OutputError, OutputRefusedError, SoftOneError
+from softone_pipeline.warehouse.disk import disk_trouble, why_not_written
 
 # Readable by the owner and the group only.
 PRIVATE = 0o640
@@ -84,8 +85,13 @@ def hand_over(
         os.chmod(temporary, mode)
         remember(database, path, command=command, source=source, known_until=known_until)
         _place(temporary, path, replace=replace)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}.", path=str(path)) from error
+    except SoftOneError:
+        raise
+    except Exception as error:
+        # What writes the file (DuckDB, the Excel library) wraps the system's error in one of its own.
+        if not isinstance(error, OSError) and disk_trouble(error) is None:
+            raise
+        raise OutputError(f"{path} cannot be written: {why_not_written(error)}", path=str(path)) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import duckdb
 import tenacity
 
 from softone_pipeline.errors import WarehouseAccessError, WarehouseLockedError
+from softone_pipeline.warehouse.disk import disk_trouble
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,9 @@ def open_when_free(
                 f"{path} has been held by {_holder(error)} for the {timeout_seconds:.0f} s that we waited. {advice}",
                 path=str(path),
             ) from error
-        raise WarehouseAccessError(f"{path} cannot be opened: {error}", path=str(path)) from error
+        raise WarehouseAccessError(
+            f"{path} cannot be opened: {disk_trouble(error) or error}", path=str(path)
+        ) from error
     if waiting.statistics["attempt_number"] > 1:
         log.info("%s is free, after %.0f s of waiting.", path, waiting.statistics["delay_since_first_attempt"])
     return connection

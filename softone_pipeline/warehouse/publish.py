@@ -18,6 +18,7 @@ import duckdb
 
 from softone_pipeline.errors import WarehouseAccessError
 from softone_pipeline.warehouse.copying import copy_database, remove_database, wal
+from softone_pipeline.warehouse.disk import why_not_written
 from softone_pipeline.warehouse.locking import open_when_free
 
 # Readable by the owner and the group, written by nobody: it is replaced whole, never changed.
@@ -57,7 +58,7 @@ def publish(connection: duckdb.DuckDBPyConnection, path: Path, *, mode: int = PU
         with contextlib.suppress(OSError):
             remove_database(temporary)
         raise WarehouseAccessError(
-            f"The copy for analysts could not be published to {path}: {error}. The earlier copy still stands.",
+            f"The copy for analysts could not be published to {path}: {why_not_written(error)} The earlier copy still stands.",
             path=str(path),
         ) from error
     return Published(path=path, size_bytes=size, seconds=time.monotonic() - started)
