@@ -35,8 +35,12 @@ _UNPRIVILEGED = "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)
 _THEN = "; os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
 
 SOFTONE = ("-m", "softone_pipeline")
-# Land, refresh, publish: what a run does, without Dagster's seconds.
-LOAD = ("-m", "softone_pipeline_tests.bench.contender", "library", f"{FIRST_DAY}", f"{DAYS}")
+# What a run does, without Dagster's seconds.
+LOAD = (
+    "-c",
+    "import datetime as dt; from softone_pipeline_tests.bench.contender import Library\n"
+    f"Library().load([dt.date.fromisoformat('{FIRST_DAY}') + dt.timedelta(days=n) for n in range({DAYS})])",
+)
 BACKFILL = (*SOFTONE, "backfill", "--from", f"{FIRST_DAY}", "--to", f"{LAST_DAY}")
 PUBLISH = (
     "-c",
