@@ -19,7 +19,7 @@
     └── OutputError                 a file for people (export, report) could not be made
         └── OutputRefusedError      what was asked for cannot be: a bad query, a file in the way, too much for Excel
 
-An error says what happened, to which company, day, page or invoice, and what to do next. The facts are
+An error says what happened, to which company, day, page or invoice, and `to_do` what to do next. The facts are
 fields as well, so that a caller need not read the sentence.
 """
 
@@ -28,10 +28,17 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 class SoftOneError(Exception):
-    """The root: catch this to catch everything the package raises on purpose."""
+    """The root: catch this to catch everything the package raises on purpose.
+
+    `to_do` is the next step, for whoever is on duty. `is_bad_input`: the caller asked for what cannot be; nothing failed.
+    """
+
+    to_do: ClassVar[str] = "See softone_pipeline/docs/runbook.md, which starts from what an error says."
+    is_bad_input: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +55,22 @@ class SettingProblem:
 class SettingsError(SoftOneError):
     """One or more settings are missing or malformed. `problems` names each of them."""
 
+    to_do = "Set them in the environment or in a .env file beside you."
+    is_bad_input = True
+
     def __init__(self, problems: Sequence[SettingProblem]) -> None:
         self.problems = tuple(problems)
         lines = "\n".join(f"  {problem}" for problem in self.problems)
-        super().__init__(
-            f"The settings are not complete:\n{lines}\nSet them in the environment or in a .env file beside you."
-        )
+        super().__init__(f"The settings are not complete:\n{lines}\n{self.to_do}")
 
 
 class AuthenticationError(SoftOneError):
     """The ERP refused the login, or a token it had just issued. `server_message` is its own text."""
+
+    to_do = (
+        "Check the keys, user name, password and licence (softone check tries them), and with SoftOne that the API user "
+        "is active. Then load the same days again."
+    )
 
     def __init__(self, what: str, *, server_message: str | None = None) -> None:
         self.server_message = server_message
@@ -68,6 +81,8 @@ class AuthenticationError(SoftOneError):
 class RequestError(SoftOneError):
     """One request came to nothing. `status` is the HTTP status, None when no answer came."""
 
+    to_do = "Load the same days again when the ERP answers; what stood before still stands."
+
     def __init__(self, message: str, *, status: int | None = None, attempts: int = 1) -> None:
         self.status = status
         self.attempts = attempts
@@ -77,13 +92,22 @@ class RequestError(SoftOneError):
 class EndpointNotFoundError(RequestError):
     """Neither the documented path nor its alternative answers under this base URL."""
 
+    to_do = "Check SOFTONE_BASE_URL, and with SoftOne that the API is part of the licence."
+
 
 class RequestRefusedError(RequestError):
     """The ERP refused the request (a 4xx that is not about login or rate): asking again will not help."""
 
+    to_do = "Asking again will not help: check the API user's rights, and what the server says above."
+
 
 class RequestFailedError(RequestError):
     """The request kept failing (no connection, 5xx, 429, a body that is no list of invoices)."""
+
+    to_do = (
+        "Load the same days again when the ERP answers; what stood before still stands. If it happens often, lower "
+        "SOFTONE_MAX_CONNECTIONS or set SOFTONE_REQUESTS_PER_SECOND."
+    )
 
 
 class WindowError(SoftOneError):
@@ -91,6 +115,11 @@ class WindowError(SoftOneError):
 
     `first_day` and `last_day` are inclusive; `page` is the page that failed, None when it was no single page.
     """
+
+    to_do = (
+        "Load that day again (softone backfill, or Re-execute from failure). If it alone keeps failing, send company, day "
+        "and page to SoftOne."
+    )
 
     def __init__(
         self, reason: str, *, company: str, first_day: dt.date, last_day: dt.date, page: int | None = None
@@ -108,9 +137,13 @@ class WindowError(SoftOneError):
 class UnstableWindowError(WindowError):
     """The pages of a window kept moving while they were read, however often it was begun again."""
 
+    to_do = "Load that day again when nobody is invoicing, or set a larger SOFTONE_PAGE_SIZE."
+
 
 class AlertError(SoftOneError):
     """An alert did not reach its sink. The sink's address is a secret and is not told."""
+
+    to_do = "Check the alert's setting (SOFTONE_ALERT_WEBHOOK, SOFTONE_ALERT_EMAIL_…), and see to what it was to tell."
 
     def __init__(self, reason: str, *, title: str) -> None:
         self.reason = reason
@@ -120,6 +153,8 @@ class AlertError(SoftOneError):
 class WarehouseError(SoftOneError):
     """Something about the DuckDB files. `path` names the file."""
 
+    to_do = "Nothing was half-written. Mend what it says about the file, then run the same again."
+
     def __init__(self, message: str, *, path: str) -> None:
         self.path = path
         super().__init__(message)
@@ -128,21 +163,31 @@ class WarehouseError(SoftOneError):
 class WarehouseLockedError(WarehouseError):
     """Another process held the database for longer than we are willing to wait."""
 
+    to_do = "Close what holds the file (analysts open the published copy instead), then run the same again."
+
 
 class WarehouseVersionError(WarehouseError):
     """The database was made by a newer or unknown version of this package, and is left alone."""
+
+    to_do = "Upgrade softone-pipeline, or point SOFTONE_DUCKDB_PATH elsewhere."
 
 
 class WarehouseAccessError(WarehouseError):
     """The database or its folder cannot be read or written (rights, disk full, not a DuckDB file)."""
 
+    to_do = "Make room on the disk or mend the rights of file and folder, then run the same again."
+
 
 class BackupRefusedError(WarehouseError):
     """A backup that is damaged, foreign, or older than what it would replace. Nothing was changed."""
 
+    to_do = "Take another backup, or see softone_pipeline/docs/backup.md on replacing newer data."
+
 
 class OutputError(SoftOneError):
     """A file for people (an export, a report) could not be made. `path` names it."""
+
+    to_do = "Make room or mend the rights there, or give another name; then run the same again."
 
     def __init__(self, message: str, *, path: str) -> None:
         self.path = path
@@ -151,3 +196,6 @@ class OutputError(SoftOneError):
 
 class OutputRefusedError(OutputError):
     """What was asked for cannot be: a query that is none, a file in the way, more than the format can hold."""
+
+    to_do = "Change the command as it says; softone export --help shows what it takes."
+    is_bad_input = True

@@ -19,7 +19,7 @@ from dotenv import load_dotenv
 from softone_pipeline.cli.backfill import backfill
 from softone_pipeline.cli.backup import backup, restore
 from softone_pipeline.cli.check import check
-from softone_pipeline.cli.console import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, err, escaped
+from softone_pipeline.cli.console import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, err, escaped, print_json
 from softone_pipeline.cli.demo import demo
 from softone_pipeline.cli.explain import explain
 from softone_pipeline.cli.export import export
@@ -30,38 +30,54 @@ from softone_pipeline.cli.report import report
 from softone_pipeline.cli.sandbox import sandbox
 from softone_pipeline.cli.up import up
 from softone_pipeline.cli.verify import verify
-from softone_pipeline.errors import OutputRefusedError, SettingsError, SoftOneError
+from softone_pipeline.errors import SoftOneError, WarehouseAccessError
 
 
 class _Commands(click.Group):
-    """Turns errors into one message and an exit code; tracebacks only with --debug."""
+    """Turns errors into one message, what to do, and an exit code; with --json into one object. Tracebacks: --debug."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        # What comes after the command's name, not yet parsed: it may be what is wrong.
+        as_json = "--json" in ctx.args
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
-            err.print("Stopped. What was written is whole; the same command again goes on.")
+            _say("Stopped", "Stopped. What was written is whole.", "The same command again goes on.", as_json=as_json)
             sys.exit(EXIT_INTERRUPTED)
-        except SoftOneError as error:
-            if ctx.params.get("debug"):
+        except click.ClickException as error:
+            if not as_json:
                 raise
-            err.print(f"[bold red]Error:[/] {escaped(str(error))}", soft_wrap=True)
-            sys.exit(EXIT_BAD_INPUT if isinstance(error, (SettingsError, OutputRefusedError)) else EXIT_FAILED)
+            usage = f"softone {ctx.invoked_subcommand or ''} --help".replace("  ", " ")
+            _say(type(error).__name__, error.format_message(), f"{usage} shows what it takes.", as_json=as_json)
+            sys.exit(error.exit_code)
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
+            if isinstance(error, SoftOneError):
+                _say(type(error).__name__, str(error), error.to_do, as_json=as_json)
+                sys.exit(EXIT_BAD_INPUT if error.is_bad_input else EXIT_FAILED)
             from softone_pipeline.warehouse import disk_trouble
 
             if trouble := disk_trouble(error):
-                err.print(
-                    f"[bold red]Error:[/] A file could not be written, here or in DAGSTER_HOME: {escaped(trouble)}"
-                )
+                what = f"A file could not be written, here or in DAGSTER_HOME: {trouble}"
+                _say("WarehouseAccessError", what, WarehouseAccessError.to_do, as_json=as_json)
                 sys.exit(EXIT_FAILED)
-            err.print(f"[bold red]Unexpected error:[/] {escaped(type(error).__name__)}: {escaped(str(error))}")
-            err.print("Run it again as `softone --debug …` to see where it comes from.")
+            what = f"Unexpected error, {type(error).__name__}: {error}"
+            _say("UnexpectedError", what, "Run it as softone --debug … to see where it comes from.", as_json=as_json)
             sys.exit(EXIT_FAILED)
+
+
+def _say(kind: str, message: str, to_do: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"error": {"kind": kind, "message": message, "to_do": to_do}})
+    elif kind == "Stopped":
+        err.print(f"{message} {to_do}")
+    else:
+        err.print(f"[bold red]Error:[/] {escaped(message)}", soft_wrap=True)
+        if to_do not in message:
+            err.print(f"[bold]To do:[/] {escaped(to_do)}", soft_wrap=True)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

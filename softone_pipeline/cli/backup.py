@@ -26,7 +26,9 @@ def backup(dest: Path | None) -> None:
     """
     settings = PipelineSettings.load()
     if not settings.warehouse_path.exists():
-        raise click.UsageError(f"There is no database at {settings.warehouse_path}.")
+        raise click.UsageError(
+            f"There is no database at {settings.warehouse_path}: nothing has been loaded, or SOFTONE_DUCKDB_PATH is another."
+        )
 
     from softone_pipeline.tables.rebuild import warehouse_of
     from softone_pipeline.warehouse import back_up, remember

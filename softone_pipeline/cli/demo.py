@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from softone_pipeline.cli.backfill import load_range, report
-from softone_pipeline.cli.console import out, print_table
+from softone_pipeline.cli.console import EXIT_FAILED, out, print_json, print_table
 from softone_pipeline.cli.sandbox import SANDBOX_PORT
 from softone_pipeline.settings import PipelineSettings, stockholm_today
 
@@ -29,15 +31,18 @@ if TYPE_CHECKING:
     help="Where the demo keeps its database, its settings and Dagster's history.",
 )
 @click.option("--days", type=click.IntRange(2, 730), default=90, show_default=True, help="Days to load.")
-def demo(folder: Path, days: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Say what came of it as one JSON object.")
+def demo(folder: Path, days: int, as_json: bool) -> None:
     """Load about 90 days from a pretend ERP, and show what came out.
 
     Starts the sandbox on this machine, loads it through a real Dagster run over real HTTP, lets an evening pass in
     which invoices change, move and vanish, and loads again. Nothing outside this machine is contacted.
     """
+    from softone_pipeline.report import report_path
     from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
     from softone_pipeline.warehouse import open_published
 
+    out.quiet = as_json
     folder.mkdir(parents=True, exist_ok=True)
     today = stockholm_today()
     company = Company(first_day=today - dt.timedelta(days=days - 1), last_day=today)
@@ -66,27 +71,41 @@ def demo(folder: Path, days: int) -> None:
                 f"[bold]1.[/] A pretend SoftOne GO answers on {sandbox.base_url} ({len(company.invoices())} invoices)."
             )
             out.print(f"[bold]2.[/] Loading {days} days through Dagster.")
-            report(load_range(settings, settings.start_date, today))
+            loads = [load_range(settings, settings.start_date, today)]
+            report(loads[0])
             company.advance()
             out.print("[bold]3.[/] An evening passes in the ERP, and the last days are read again.")
-            report(load_range(settings, max(settings.start_date, today - dt.timedelta(days=59)), today))
+            loads.append(load_range(settings, max(settings.start_date, today - dt.timedelta(days=59)), today))
+            report(loads[1])
             with open_published(settings.duckdb_path) as connection:
-                _show_tables(connection)
+                rows = _show_tables(connection)
                 _show_history(connection)
                 _show_balance(connection)
                 _show_vat_month(connection)
                 _show_vat_return(connection)
     path = folder / settings.duckdb_path
+    succeeded = all(load.succeeded for load in loads)
+    if as_json:
+        print_json(
+            {
+                "succeeded": succeeded,
+                "folder": str(folder),
+                "published": str(path),
+                "report": str(folder / report_path(settings)),
+                "loads": [asdict(load) for load in loads],
+                "rows": rows,
+            }
+        )
     out.print(f"\nThe database: [bold]{path}[/]", soft_wrap=True)
     out.print(f'  duckdb -readonly {path} -c "from mart.vat_summary"', soft_wrap=True)
     out.print(
         f"  python -c \"import duckdb; duckdb.connect('{path}', read_only=True).sql('from core.invoices').show()\"",
         soft_wrap=True,
     )
-    from softone_pipeline.report import report_path
-
     out.print(f"The report, to open in a browser: [bold]{folder / report_path(settings)}[/]", soft_wrap=True)
     out.print(f"The Dagster UI on the same data: cd {folder} && softone up --sandbox", soft_wrap=True)
+    if not succeeded:
+        sys.exit(EXIT_FAILED)
 
 
 @contextmanager
@@ -99,7 +118,7 @@ def _inside(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-def _show_tables(connection: duckdb.DuckDBPyConnection) -> None:
+def _show_tables(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     rows = connection.execute(
         """
         select schema_name || '.' || table_name, estimated_size, split_part(comment, '.', 1)
@@ -109,6 +128,7 @@ def _show_tables(connection: duckdb.DuckDBPyConnection) -> None:
         """
     ).fetchall()
     print_table("What came out", ("table", "rows", "one row per …"), rows)
+    return {table: count for table, count, _ in rows}
 
 
 def _show_history(connection: duckdb.DuckDBPyConnection) -> None:

@@ -12,7 +12,6 @@ import click
 import msgspec
 
 from softone_pipeline.cli.console import (
-    EXIT_BAD_INPUT,
     EXIT_FAILED,
     err,
     escaped,
@@ -253,16 +252,11 @@ def parse_month(text: str) -> dt.date:
 
 
 def _ask(settings: PipelineSettings, question: Any) -> Explanation:
-    from softone_pipeline.tables.proof.explain import NothingToExplainError
     from softone_pipeline.warehouse import open_published
 
-    try:
-        with open_published(settings.duckdb_path) as connection:
-            found: Explanation = question(connection)
-            return found
-    except NothingToExplainError as error:
-        err.print(f"[bold red]Error:[/] {escaped(str(error))}", soft_wrap=True)
-        sys.exit(EXIT_BAD_INPUT if error.is_bad_input else EXIT_FAILED)
+    with open_published(settings.duckdb_path) as connection:
+        found: Explanation = question(connection)
+        return found
 
 
 def _print_invoices(

@@ -43,7 +43,9 @@ def forget(customer_nr: str, *, dry_run: bool, yes: bool) -> None:
     if settings.hash_key is None:
         raise SettingsError([SettingProblem("SOFTONE_HASH_KEY", "is missing. The pseudonym is made with it")])
     if not settings.warehouse_path.exists():
-        raise click.UsageError(f"There is no database at {settings.warehouse_path}.")
+        raise click.UsageError(
+            f"There is no database at {settings.warehouse_path}: nothing has been loaded, or SOFTONE_DUCKDB_PATH is another."
+        )
 
     from softone_pipeline.orchestration.forgetting import scrub_history
     from softone_pipeline.tables.rebuild import rebuild_derived, rewrite_and_publish, warehouse_of

@@ -65,14 +65,11 @@ def reconcile(
 
     settings, month = PipelineSettings.load(), parse_month(period)
     others = 0
-    try:
-        theirs: dict[str, Decimal] = {}
-        if totals:
-            theirs, others = ledger.read_totals(totals)
-        theirs |= {name.replace("_", "-"): amount for name, amount in typed.items() if amount is not None}
-        by_number = ledger.read_invoices(invoices) if invoices else None
-    except ledger.LedgerError as error:
-        raise click.UsageError(str(error)) from None
+    theirs: dict[str, Decimal] = {}
+    if totals:
+        theirs, others = ledger.read_totals(totals)
+    theirs |= {name.replace("_", "-"): amount for name, amount in typed.items() if amount is not None}
+    by_number = ledger.read_invoices(invoices) if invoices else None
     if not theirs and by_number is None:
         raise click.UsageError("Give at least one of the ledger's figures, such as --receivables or --totals FILE.")
     with open_published(settings.duckdb_path) as connection:

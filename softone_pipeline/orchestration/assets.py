@@ -410,7 +410,10 @@ def _report_and_fail(
     reasons = "\n".join(str(error) for error in failed)
     # The cause is left out: its traceback would only repeat the sentence.
     raise dg.Failure(
-        description=f"{len(standing_days)} of {asked_count} days stand. What failed:\n{reasons}",
+        description=(
+            f"{len(standing_days)} of {asked_count} days stand. What failed:\n{reasons}\n"
+            f"To do: {failed[0].to_do} Only the days that are missing are asked for again by Re-execute from failure."
+        ),
         metadata={"days_standing": len(standing_days), "days_asked": asked_count},
         allow_retries=False,
     ) from None

@@ -157,7 +157,10 @@ class TokenAuth(httpx.Auth):
         except RequestRefusedError:
             if response.is_redirect:
                 raise
-            self._refuse_login(f"The ERP refused the login (HTTP {status}).", text_of(response, self._redactor))
+            self._refuse_login(
+                f"The ERP refused the login of company {self._settings.company} (HTTP {status}).",
+                text_of(response, self._redactor),
+            )
         try:
             answer = parse(response.content.decode("utf-8-sig"))
         except ValueError:
@@ -171,7 +174,9 @@ class TokenAuth(httpx.Auth):
         if isinstance(token, str) and not isinstance(token, JsonNumber) and token.strip():
             return token.strip()
         if isinstance(message, str) and message.strip():
-            self._refuse_login("The ERP refused the login.", self._redactor.clean(message))
+            self._refuse_login(
+                f"The ERP refused the login of company {self._settings.company}.", self._redactor.clean(message)
+            )
         raise TransientError("login: the answer holds neither a Token nor a Message", status=status)
 
     def _refuse_login(self, what: str, said: str | None = None) -> NoReturn:
@@ -180,8 +185,8 @@ class TokenAuth(httpx.Auth):
 
     def _refuse_path(self, path: str, said: str | None) -> NoReturn:
         what = (
-            "The ERP refused a token it had just issued (HTTP 401). Check SOFTONE_COMPANY_API_KEY and "
-            "SOFTONE_CONNECT_API_KEY, and that the API user may read customer invoices."
+            f"The ERP refused a token it had just issued to company {self._settings.company} (HTTP 401). Check "
+            "SOFTONE_COMPANY_API_KEY and SOFTONE_CONNECT_API_KEY, and that the API user may read customer invoices."
         )
         # by path, for the right to one endpoint says nothing about another
         self._path_refusals[path] = (what, said)

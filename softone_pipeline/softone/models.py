@@ -47,6 +47,8 @@ class InvoiceUnreadable(SoftOneError):  # noqa: N818 (a fact about an invoice, i
     `invoice_id` is None when that cannot be read either.
     """
 
+    to_do = "Correct the invoice in the ERP and load its day again; until then it waits in raw.quarantine."
+
     def __init__(self, field: str, reason: str, invoice_id: int | None) -> None:
         self.field = field
         self.reason = reason

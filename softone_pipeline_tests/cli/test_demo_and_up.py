@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -54,6 +55,19 @@ def test_the_demo_shows_tables_history_a_balance_and_a_vat_month(newcomer: Shell
     with duckdb.connect(str(database), read_only=True) as connection:
         assert connection.execute("select count(*) > 100 from core.invoices").fetchone() == (True,)
     assert sorted(path.name for path in newcomer.folder.iterdir()) == ["softone-demo"]
+
+
+def test_the_demo_tells_a_machine_what_came_of_it(newcomer: Shell) -> None:
+    done = newcomer.run("demo", "--days", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["succeeded"] is True
+    assert [load["days_standing"] for load in told["loads"]] == [3, 3]
+    with duckdb.connect(str(newcomer.folder / told["published"]), read_only=True) as connection:
+        for table, rows in told["rows"].items():
+            assert connection.execute(f"select count(*) from {table}").fetchone() == (rows,)
+    assert told["rows"]["core.invoices"] > 0
+    assert (newcomer.folder / told["report"]).exists()
 
 
 def test_up_serves_the_ui_and_stops_when_told(newcomer: Shell) -> None:

@@ -40,6 +40,8 @@ _TYPES = {
 class NothingToExplainError(SoftOneError):
     """What was asked for is not in the database; `is_bad_input` when no load could bring it."""
 
+    to_do = "Check the number, the month and SOFTONE_COMPANY; days never loaded are brought by softone backfill."
+
     def __init__(self, message: str, *, is_bad_input: bool = True) -> None:
         self.is_bad_input = is_bad_input
         super().__init__(message)

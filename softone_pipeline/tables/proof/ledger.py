@@ -37,6 +37,9 @@ _VAT_NAME = re.compile(r"(?:vat|moms|utgående moms)[\s-]*([0-9]{1,2}(?:[.,][0-9
 class LedgerError(SoftOneError):
     """The ledger's figures cannot be read; says in which line."""
 
+    to_do = "Mend that line or column of the file; softone reconcile --help shows what it takes."
+    is_bad_input = True
+
 
 def parse_amount(text: str) -> Decimal:
     """`1 234 567,89`, `1.234,50`, `1234.5`, `-12`, `12,00-`, with any space, minus sign and `kr`. Raises ValueError."""
