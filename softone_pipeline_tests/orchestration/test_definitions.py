@@ -331,8 +331,10 @@ def test_dagster_settings_here_are_the_packaged_ones_and_where_to_keep_state() -
     assert here.endswith("\n\n" + body)
     settings = safe_load_yaml(here)
     storage = {name: settings.pop(name) for name in ("storage", "local_artifact_storage", "compute_logs")}
-    assert settings == safe_load_yaml(packaged)
-    assert storage["storage"] == {"sqlite": {"base_dir": ".dagster"}}
+    theirs = safe_load_yaml(packaged)
+    storage["storage"]["custom"]["config"]["base_dir"] = {"env": "DAGSTER_HOME"}
+    assert theirs.pop("storage") == storage["storage"]
+    assert settings == theirs
 
 
 def test_state_kept_by_dagster_here_is_found_by_the_softone_commands(
