@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from softone_pipeline.orchestration.instance import WORKSPACE
 from softone_pipeline.orchestration.partitions import range_tags
 
 T = TypeVar("T")
@@ -60,9 +62,12 @@ class Run:
 
 
 class Server:
-    """`softone up` on a free port of this machine. A context manager; its output is kept."""
+    """`softone up` on a free port of this machine. A context manager; its output is kept.
 
-    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
+    With `module`, `dagster dev` on the definitions of that module instead.
+    """
+
+    def __init__(self, folder: Path, variables: Mapping[str, str], *, module: str | None = None) -> None:
         self.home = folder / "home"
         self._folder = folder
         self._variables = {**variables, "DAGSTER_HOME": str(self.home), "DAGSTER_DISABLE_TELEMETRY": "yes"}
@@ -70,16 +75,20 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
+        self._command = ["softone_pipeline", "up", "--port", str(self.port)]
+        if module is not None:
+            self.home.mkdir(exist_ok=True)
+            shutil.copy(WORKSPACE.with_name("dagster.yaml"), self.home)
+            workspace = folder / "workspace.yaml"
+            workspace.write_text(WORKSPACE.read_text("utf-8").replace("softone_pipeline.definitions", module), "utf-8")
+            self._command = ["dagster", "dev", "-w", str(workspace), "-p", str(self.port)]
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-c", _WITH_DEFAULT_SIGNALS),
-                    *("-m", "softone_pipeline", "up", "--port", str(self.port)),
-                ],
+                [sys.executable, "-c", _WITH_DEFAULT_SIGNALS, "-m", *self._command],
                 cwd=self._folder,
                 env=os.environ | self._variables,
                 stdout=output,

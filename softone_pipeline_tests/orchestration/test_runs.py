@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -155,6 +156,22 @@ def test_a_run_that_repeats_a_failed_one_asks_only_for_the_days_that_are_missing
     assert set(plant.gate.asked) == {LAST_DAY}
     assert plant.materialized_days() == set(DAYS)
     assert known(plant.settings.duckdb_path) == truth(plant.company)
+
+
+def test_a_day_that_the_erp_never_gives_is_asked_for_eight_times_in_all(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plant.load().succeeded
+    logins = len(plant.sandbox.requests("login"))
+    plant.gate.asked.clear()
+    monkeypatch.delenv("SOFTONE_MAX_ATTEMPTS")
+    plant.gate.broken.add(BAD_DAY)
+    assert not run_refresh(plant).success
+    # Neither the step nor the run begins again: 8 is SOFTONE_MAX_ATTEMPTS. The others have their pages, and one after.
+    asked = Counter(plant.gate.asked)
+    assert asked.pop(BAD_DAY) == 8
+    assert max(asked.values()) <= 3
+    assert len(plant.sandbox.requests("login")) == logins + 1
 
 
 def test_a_run_that_repeats_one_that_succeeded_asks_for_every_day(plant: Plant) -> None:
