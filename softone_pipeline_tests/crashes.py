@@ -14,18 +14,61 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
+
+import dagster as dg
 
 from softone_pipeline.sandbox import Company, Sandbox
 from softone_pipeline_tests.scenarios.truth import Truth, state
 
 FIRST_DAY = dt.date(2025, 3, 24)
 DAYS = 12
-PHASES = ("fetching", "writing", "recording", "publishing")
+PHASES = {
+    "fetching": "fetching",
+    "writing": "in the transaction",
+    "recording": "Dagster records",
+    "publishing": "publishing",
+}
+"""The phases a run is killed in, and how they are called."""
+
+# A round counts only when the run was hit in its phase; one that is too quick is begun again.
+_ATTEMPTS = 10
+
+
+@dataclass
+class Crashes:
+    """What came of the rounds: by phase the kills that hit it and what was found right after, and what was wrong."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    found: dict[str, Counter[str]] = field(default_factory=lambda: {phase: Counter() for phase in PHASES})
+    wrong: dict[str, list[str]] = field(default_factory=lambda: {phase: [] for phase in PHASES})
+    too_late: int = 0
+    lost_runs: int = 0
+    """Runs that Dagster would have taken to be under way for ever, and that the next load marked as failed."""
+
+    @property
+    def all_wrong(self) -> list[str]:
+        missed = [f"no run was hit while {said}" for phase, said in PHASES.items() if not self.kills[phase]]
+        return [*(line for lines in self.wrong.values() for line in lines), *missed]
+
+    def table(self) -> str:
+        rows: list[tuple[str, ...]] = [
+            ("killed while", "kills", "found the earlier state", "found the later state", "wrong")
+        ]
+        for phase, said in PHASES.items():
+            found = self.found[phase]
+            counts = (self.kills[phase], found["earlier"], found["later"], len(self.wrong[phase]))
+            rows.append((said, *map(str, counts)))
+        totals = [sum(int(row[column]) for row in rows[1:]) for column in range(1, 5)]
+        rows.append(("all", *map(str, totals)))
+        widths = [max(len(row[column]) for row in rows) for column in range(5)]
+        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 
 class Site:
@@ -42,6 +85,8 @@ class Site:
         self.published = folder / "softone.duckdb"
         self._own = folder / "softone_pipeline.duckdb"
         self._said = folder / "said.txt"
+        self._home = folder / "home"
+        self.lost_runs = 0
 
     def __enter__(self) -> Site:
         self._sandbox.start()
@@ -53,9 +98,21 @@ class Site:
     def load(self) -> list[Any]:
         """Run the command to its end; returns everything that is then not as it should be."""
         process = self._start()
-        process.wait(timeout=300)
-        wrong: list[Any] = [] if process.returncode == 0 else [self._said.read_text("utf-8")[-800:]]
-        return wrong or self._truth.wrong(self.published)[:3]
+        try:
+            process.wait(timeout=600)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if process.returncode:
+            return [f"exit status {process.returncode}: {self._said.read_text('utf-8')[-800:]}"]
+        return [*self._truth.wrong(self.published)[:3], *self._runs_under_way()]
+
+    def _runs_under_way(self) -> list[str]:
+        """Nothing runs after a load: what is left was killed, and others would wait for it for ever."""
+        with dg.DagsterInstance.from_config(str(self._home)) as instance:
+            runs = instance.get_runs()
+        self.lost_runs = sum(run.status is dg.DagsterRunStatus.FAILURE for run in runs)
+        return [f"run {run.run_id} is still {run.status.value}" for run in runs if not run.is_finished]
 
     def evening(self) -> None:
         """The company changes, so that there is something to write."""
@@ -83,13 +140,14 @@ class Site:
         process.wait()
         return is_hit
 
-    def damage(self, before: list[Any] | None) -> list[str]:
-        """What is wrong with the published file right after a kill: it must be the earlier one or the later one."""
+    def found(self, before: list[Any] | None) -> str:
+        """What the published file is right after a kill: "earlier", "later", or else what is wrong with it."""
         if not self.published.exists():
-            return [] if before is None else ["the published file is gone"]
-        found = state(self.published)
-        is_whole = found == before or not self._truth.wrong(self.published)
-        return [] if is_whole else ["the published file is neither the earlier state nor the later one"]
+            return "earlier" if before is None else "the published file is gone"
+        if state(self.published) == before:
+            return "earlier"
+        wrong = self._truth.wrong(self.published)
+        return f"the published file is neither the earlier state nor the later one: {wrong[:3]}" if wrong else "later"
 
     @property
     def _copy(self) -> Path:
@@ -108,7 +166,7 @@ class Site:
             "SOFTONE_DUCKDB_PATH": str(self.published),
             "SOFTONE_START_DATE": FIRST_DAY.isoformat(),
             "SOFTONE_MAX_CONNECTIONS": "1",
-            "DAGSTER_HOME": str(self._folder / "home"),
+            "DAGSTER_HOME": str(self._home),
             "DAGSTER_DISABLE_TELEMETRY": "yes",
             "COLUMNS": "200",
         }
@@ -123,31 +181,51 @@ class Site:
             )
 
 
-def crash(rounds: int, *, seed: int, say: Callable[[str], None] = print) -> tuple[Counter[str], list[str]]:
-    """Rounds of killing and loading again: kills by phase that hit it, and everything that was wrong."""
-    kills: Counter[str] = Counter()
-    wrong: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="crashes-") as folder, Site(Path(folder), seed) as site:
-        before: list[Any] | None = None
-        for number in range(rounds):
-            # The first round kills a run that makes everything for the first time.
-            if number:
-                site.evening()
-            phase = PHASES[number % len(PHASES)]
-            for _ in range(5):
-                if site.kill_while(phase):
-                    kills[phase] += 1
-                    break
-                kills["too late"] += 1
-            found = [*site.damage(before), *map(str, site.load())]
-            wrong += [f"round {number}, killed while {phase}: {line}" for line in found]
-            if found:
-                say(wrong[-1])
-                break
-            before = state(site.published)
-            if (number + 1) % 10 == 0:
-                say(f"{number + 1} rounds: {dict(kills)}")
-    return kills, wrong
+def crash(rounds: int, *, seed: int, say: Callable[[str], None] = print) -> Crashes:
+    """Rounds of killing and loading again. After one that went wrong, the next begins with a company of its own."""
+    crashes = Crashes()
+    number = 0
+    while number < rounds:
+        with tempfile.TemporaryDirectory(prefix="crashes-") as folder, Site(Path(folder), seed + number) as site:
+            before: list[Any] | None = None
+            is_right = True
+            while is_right and number < rounds:
+                phase = list(PHASES)[number % len(PHASES)]
+                # The first round kills a run that makes everything for the first time.
+                if before is not None:
+                    site.evening()
+                is_right = _round(site, phase, before, crashes, f"round {number}, seed {seed}", say)
+                before = state(site.published) if is_right else None
+                number += 1
+                if number % 10 == 0:
+                    say(f"{number} rounds, kills by phase: {dict(crashes.kills)}; wrong: {len(crashes.all_wrong)}")
+            crashes.lost_runs += site.lost_runs
+    return crashes
+
+
+def _round(
+    site: Site, phase: str, before: list[Any] | None, crashes: Crashes, name: str, say: Callable[[str], None]
+) -> bool:
+    """Kill a run in a phase, look, load; whether all was as it should be."""
+    for _ in range(_ATTEMPTS):
+        if site.kill_while(phase):
+            crashes.kills[phase] += 1
+            break
+        crashes.too_late += 1
+    wrong: list[Any] = []
+    try:
+        found = site.found(before)
+        if found in {"earlier", "later"}:
+            crashes.found[phase][found] += 1
+        else:
+            wrong.append(found)
+        wrong += site.load()
+    except Exception:
+        wrong.append(traceback.format_exc(limit=-6))
+    crashes.wrong[phase] += [f"{name}, killed while {phase}: {line}" for line in wrong]
+    for line in wrong:
+        say(f"WRONG: {name}, killed while {phase}: {line}")
+    return not wrong
 
 
 def main() -> int:
@@ -155,9 +233,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    kills, wrong = crash(given.rounds, seed=given.seed, say=lambda text: print(text, flush=True))
-    print(f"kills by phase: {dict(kills)}; wrong: {len(wrong)}")
-    return 1 if wrong else 0
+    began = time.monotonic()
+    crashes = crash(given.rounds, seed=given.seed, say=lambda text: print(text, flush=True))
+    print(crashes.table())
+    print(
+        f"{given.rounds} rounds in {time.monotonic() - began:.0f} s; {crashes.too_late} kills came too late and do not "
+        f"count; {crashes.lost_runs} runs were marked as failed by the next load"
+    )
+    print(*(f"WRONG: {line}" for line in crashes.all_wrong), sep="\n")
+    return 1 if crashes.all_wrong else 0
 
 
 if __name__ == "__main__":
