@@ -44,6 +44,5 @@ def load_company(folder: Path, *, payments: bool = True) -> PipelineSettings:
         set_variables(connection, settings)
         for table in MART_TABLES:
             table.rebuild(connection)
-    with warehouse.connect() as connection:
-        publish(connection, settings.duckdb_path)
+    publish(warehouse, settings.duckdb_path)
     return settings

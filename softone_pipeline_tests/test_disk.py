@@ -46,7 +46,7 @@ PUBLISH = (
     "-c",
     "from softone_pipeline.settings import PipelineSettings as s; from softone_pipeline.tables import rebuild as r;"
     "from softone_pipeline.warehouse import publish\n"
-    "with r.warehouse_of(s.load()).connect() as connection: publish(connection, s.load().duckdb_path)",
+    "publish(r.warehouse_of(s.load()), s.load().duckdb_path)",
 )
 
 

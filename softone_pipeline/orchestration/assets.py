@@ -283,8 +283,8 @@ def _published(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinit
         automation_condition=_when_fed(),
     )
     def database(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        with place.warehouse(context).get_connection() as connection:
-            published = publish(connection, settings.duckdb_path, mode=int(settings.published_mode, 8))
+        warehouse = place.warehouse(context).warehouse
+        published = publish(warehouse, settings.duckdb_path, mode=int(settings.published_mode, 8))
         return dg.MaterializeResult(
             metadata={
                 "path": dg.MetadataValue.path(str(published.path.resolve())),

@@ -30,5 +30,4 @@ def rebuild_derived(connection: duckdb.DuckDBPyConnection, settings: PipelineSet
 def rewrite_and_publish(warehouse: Warehouse, settings: PipelineSettings) -> Published:
     """Replace both files by fresh ones: of what was deleted or changed no byte is left in them."""
     warehouse.rewrite()
-    with warehouse.connect() as connection:
-        return publish(connection, settings.duckdb_path, mode=int(settings.published_mode, 8))
+    return publish(warehouse, settings.duckdb_path, mode=int(settings.published_mode, 8))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from typing import Any
 import duckdb
 
 from softone_pipeline.errors import WarehouseAccessError
-from softone_pipeline.warehouse.copying import copy_database, remove_database, wal
+from softone_pipeline.warehouse.connection import Warehouse
+from softone_pipeline.warehouse.copying import created_with, remove_database, wal
 from softone_pipeline.warehouse.disk import why_not_written
 from softone_pipeline.warehouse.locking import open_when_free
 
@@ -26,6 +28,8 @@ PUBLISHED_MODE = 0o440
 
 # Readers do not keep each other out, so there is nothing to wait for long; a sensor has 60 s in all.
 _LOCK_TIMEOUT_SECONDS = 20
+
+_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +41,41 @@ class Published:
     seconds: float
 
 
-def publish(connection: duckdb.DuckDBPyConnection, path: Path, *, mode: int = PUBLISHED_MODE) -> Published:
-    """Copy the connected database to `path`, replacing what was there in one atomic step.
+def publish(warehouse: Warehouse, path: Path, *, mode: int = PUBLISHED_MODE) -> Published:
+    """Copy the pipeline's own file to `path`, replacing what was there in one atomic step.
 
-    Whoever has the old copy open keeps reading it. Raises WarehouseAccessError; the old copy then stands.
+    The file is held while its bytes are copied, so they are what the last transaction left. Whoever has the old copy
+    open keeps reading it. Raises WarehouseLockedError, WarehouseVersionError, and WarehouseAccessError; the old copy
+    then stands.
     """
     started = time.monotonic()
     # One fixed name: whoever publishes holds the pipeline's own file, so there is never a second one at it,
     # and what a killed process left is cleared by the next.
     temporary = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_database(temporary)
-        copy_database(connection, temporary, mode=mode)
-        size = temporary.stat().st_size
-        # Left by somebody who opened the old copy for writing and was killed: it would stop the new one from opening.
-        wal(path).unlink(missing_ok=True)
-        os.replace(temporary, path)
-    except (OSError, duckdb.Error) as error:
-        with contextlib.suppress(OSError):
+    with contextlib.ExitStack() as later, warehouse.connect() as connection:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             remove_database(temporary)
-        raise WarehouseAccessError(
-            f"The copy for analysts could not be published to {path}: {why_not_written(error)} The earlier copy still stands.",
-            path=str(path),
-        ) from error
+            connection.execute("checkpoint")
+            # Closed only when DuckDB has let go of the file: a process that closes any descriptor of a file loses
+            # its lock on it (POSIX), and DuckDB's is one.
+            source = later.enter_context(warehouse.path.open("rb"))
+            with created_with(mode), temporary.open("xb") as target:
+                shutil.copyfileobj(source, target, _CHUNK)
+                target.flush()
+                os.fsync(target.fileno())
+            os.chmod(temporary, mode)
+            size = temporary.stat().st_size
+            # Left by somebody who opened the old copy for writing and was killed: it would stop the new one from opening.
+            wal(path).unlink(missing_ok=True)
+            os.replace(temporary, path)
+        except (OSError, duckdb.Error) as error:
+            with contextlib.suppress(OSError):
+                remove_database(temporary)
+            raise WarehouseAccessError(
+                f"The copy for analysts could not be published to {path}: {why_not_written(error)} The earlier copy still stands.",
+                path=str(path),
+            ) from error
     return Published(path=path, size_bytes=size, seconds=time.monotonic() - started)
 
 

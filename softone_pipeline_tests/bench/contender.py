@@ -66,8 +66,7 @@ class Library:
 
     def publish(self) -> None:
         started = time.perf_counter()
-        with self.warehouse.connect() as connection:
-            publish(connection, self.settings.duckdb_path)
+        publish(self.warehouse, self.settings.duckdb_path)
         self._note("publish", started)
 
     def _note(self, step: str, started: float) -> None:

@@ -31,7 +31,7 @@ select * from (values
 def database(settings: PipelineSettings, warehouse: Warehouse) -> Path:
     with warehouse.connect() as connection:
         connection.execute("insert into core.build_state values ('Åkeri', '=1+1', now())")
-        publish(connection, settings.duckdb_path)
+    publish(warehouse, settings.duckdb_path)
     return settings.duckdb_path
 
 

@@ -48,8 +48,7 @@ def hostile(warehouse: object, settings: PipelineSettings) -> House:
 
 def _published(house: House) -> PipelineSettings:
     house.refresh()
-    with house.warehouse.connect() as connection:
-        publish(connection, house.settings.duckdb_path)
+    publish(house.warehouse, house.settings.duckdb_path)
     return house.settings
 
 

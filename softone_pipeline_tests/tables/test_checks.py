@@ -59,8 +59,7 @@ def test_every_check_has_a_file_and_every_file_a_check() -> None:
 def test_every_check_runs_as_it_stands_on_the_published_copy(house: House, tmp_path: Path) -> None:
     load(house, *CLEAN, invoice(7, total="999.00"))
     copy = tmp_path / "copy.duckdb"
-    with house.warehouse.connect() as connection:
-        publish(connection, copy)
+    publish(house.warehouse, copy)
     with duckdb.connect(str(copy), read_only=True) as analyst:
         found = {check.name: analyst.execute(check.select).fetchall() for check in CHECKS}
     assert {name for name, rows in found.items() if rows} == {"invoices_foot"}

@@ -691,8 +691,7 @@ def test_the_published_copy_answers_for_earlier_moments_too(house: House) -> Non
     search.say(wire_of(1, TODAY), "125.00")
     load(house, search, 30)
     house.refresh()
-    with house.warehouse.connect() as connection:
-        publish(connection, house.settings.duckdb_path)
+    publish(house.warehouse, house.settings.duckdb_path)
     with duckdb.connect(str(house.settings.duckdb_path), read_only=True) as analyst:
         moments = ("'2026-03-01 19:00 Europe/Stockholm'", "'2026-03-02 19:00 Europe/Stockholm'")
         found = [

@@ -49,8 +49,7 @@ def test_every_declared_table_and_column_is_there_with_its_comment(warehouse: Wa
 def test_both_files_are_in_the_format_that_analysts_tools_can_open(
     settings: PipelineSettings, warehouse: Warehouse
 ) -> None:
-    with warehouse.connect() as connection:
-        publish(connection, settings.duckdb_path)
+    publish(warehouse, settings.duckdb_path)
     for path in (settings.warehouse_path, settings.duckdb_path):
         # The main header: checksum (8 bytes), "DUCK", storage version. 68 is what 1.5 writes, 999 is 2.0's own.
         header = path.read_bytes()[8:20]

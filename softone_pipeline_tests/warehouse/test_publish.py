@@ -25,7 +25,7 @@ def _publish(settings: PipelineSettings, warehouse: Warehouse, fingerprint: str)
     with warehouse.connect() as connection:
         connection.execute("delete from core.build_state")
         connection.execute("insert into core.build_state values ('default', ?, now())", [fingerprint])
-        publish(connection, settings.duckdb_path)
+    publish(warehouse, settings.duckdb_path)
 
 
 def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
@@ -75,8 +75,7 @@ os.kill(os.getpid(), 9)
 
 def test_only_the_two_databases_lie_in_the_folder(published: Path, warehouse: Warehouse) -> None:
     (published.parent / f".{published.name}.new").write_text("left by a killed process")
-    with warehouse.connect() as connection:
-        publish(connection, published)
+    publish(warehouse, published)
     assert sorted(path.name for path in published.parent.iterdir()) == [
         "softone.duckdb",
         "softone_pipeline.duckdb",
@@ -85,10 +84,7 @@ def test_only_the_two_databases_lie_in_the_folder(published: Path, warehouse: Wa
 
 def test_a_copy_that_cannot_be_written_leaves_the_old_one(published: Path, warehouse: Warehouse) -> None:
     (published.parent / f".{published.name}.new").mkdir()
-    with (
-        warehouse.connect() as connection,
-        pytest.raises(WarehouseAccessError, match="earlier copy still stands"),
-    ):
-        publish(connection, published)
+    with pytest.raises(WarehouseAccessError, match="earlier copy still stands"):
+        publish(warehouse, published)
     with duckdb.connect(str(published), read_only=True) as connection:
         assert _fingerprint(connection) == "first"

@@ -70,8 +70,8 @@ def test_no_file_is_ever_readable_more_widely_than_asked_for(settings: PipelineS
         with warehouse.connect() as connection:
             connection.execute("insert into core.build_state values ('y', 'z', now())")
             seen[wal(warehouse.path).name] = {stat.S_IMODE(wal(warehouse.path).stat().st_mode)}
-            publish(connection, settings.duckdb_path, mode=0o440)
             _fill(connection)
+        publish(warehouse, settings.duckdb_path, mode=0o440)
         warehouse.rewrite()
         assert os.umask(0o002) == 0o002
     finally:

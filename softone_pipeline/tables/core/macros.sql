@@ -19,6 +19,9 @@ end;
 -- VAT that an amount should carry at a rate in per cent; a gross amount includes it.
 create or replace macro core.expected_vat(amount, rate, is_gross) as case
     when is_gross then core.from_oere(core.divide_rounded(core.in_oere(amount) * (rate * 100)::bigint, 10000 + (rate * 100)::bigint))
+    -- below a milliard the product fits 18 digits, which DuckDB multiplies ten times as fast as 38
+    when abs(amount) < 1e9::decimal(18, 2)
+        then (amount::decimal(18, 2) * (rate::decimal(5, 2) * 0.01::decimal(3, 2)))::decimal(18, 2)
     else (amount::decimal(38, 2) * rate::decimal(5, 2) * 0.01::decimal(3, 2))::decimal(18, 2)
 end;
 
