@@ -42,6 +42,8 @@ from softone_pipeline.softone.transport import Meter, Task
 _FILTER_QUERY: dict[str, str | int] = {"importId": 0, "specialFunctionalities": ""}
 _CHECK_DAYS = 7
 _CHECK_INVOICES = 5
+# Read while the caller writes what it was given: about what it writes at once.
+_READ_AHEAD_BYTES = 32_000_000
 
 
 class SoftOneClient:
@@ -97,7 +99,7 @@ class SoftOneClient:
         """The windows in the order given, read over at most `max_connections` connections at once.
 
         A window that fails is yielded as its WindowError, so that the others go on. AuthenticationError is
-        raised at once and ends everything. At most 2 × `max_connections` windows are held in memory.
+        raised at once and ends everything. Held in memory are 2 × `max_connections` windows, or as many as fit 32 MB.
         """
         with self._working() as halt:
             yield from in_order(
@@ -106,6 +108,8 @@ class SoftOneClient:
                 threads=self._settings.max_connections,
                 fatal=AuthenticationError,
                 halt=halt,
+                size=_size,
+                room=_READ_AHEAD_BYTES,
             )
 
     def read_invoices(self, invoice_ids: Sequence[int]) -> Iterator[InvoiceAnswer]:
@@ -290,6 +294,11 @@ def _belongs(invoice: PageInvoice, first_day: dt.date, last_day: dt.date) -> boo
     if day is None or first_day <= day <= last_day:
         return True
     return invoice.written_day is not None and first_day <= invoice.written_day <= last_day
+
+
+def _size(outcome: Window | WindowError) -> int:
+    """About the bytes of a window's invoices."""
+    return sum(len(invoice.payload) for invoice in outcome.invoices) if isinstance(outcome, Window) else 0
 
 
 def _span(first_day: dt.date, last_day: dt.date) -> str:

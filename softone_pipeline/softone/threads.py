@@ -11,6 +11,8 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_MOST_AHEAD = 64
+
 
 def in_order(
     items: Iterable[Item],
@@ -19,24 +21,33 @@ def in_order(
     threads: int,
     fatal: type[Exception],
     halt: threading.Event,
+    size: Callable[[Result], int] = lambda result: 0,
+    room: int = 0,
 ) -> Iterator[Result]:
     """`work(item)` for every item on so many threads, the results in the order of the items.
 
-    At most twice as many items as threads are begun or finished and not yet handed out, so memory does not
-    grow with their number. An exception is raised when its turn comes; one of type `fatal` as soon as it
-    happens. Whenever this ends early, the caller's own break or Ctrl-C included, what has not begun is
-    dropped and `halt` is set, which the work that has begun must heed.
+    Twice as many items as threads are begun or finished and not yet handed out; more, up to `_MOST_AHEAD`, while
+    results as large as the largest so far (by `size`) fit into `room`. So memory does not grow with their number,
+    and the threads have work while the caller is busy with what it was handed. An exception is raised when its turn
+    comes; one of type `fatal` as soon as it happens. Whenever this ends early, the caller's own break or Ctrl-C
+    included, what has not begun is dropped and `halt` is set, which the work that has begun must heed.
     """
     pending: deque[Future[Result]] = deque()
     source = iter(items)
     executor = ThreadPoolExecutor(threads, thread_name_prefix="softone")
     is_done = False
+    most = 2 * threads
+    largest = 1
     try:
-        _begin(pending, source, executor, work, 2 * threads)
+        _begin(pending, source, executor, work, most)
         while pending:
             _await_first(pending, fatal)
-            yield pending.popleft().result()
-            _begin(pending, source, executor, work, 2 * threads)
+            result = pending.popleft().result()
+            if room:
+                largest = max(largest, size(result))
+                most = max(2 * threads, min(room // largest, _MOST_AHEAD))
+            _begin(pending, source, executor, work, most)
+            yield result
         is_done = True
     finally:
         if not is_done:

@@ -76,7 +76,14 @@ class Warehouse:
         self.keep_migrated = keep_migrated
         self.tables = tuple(tables)
         self.macros = tuple(macros)
-        self.config = {**(config or {}), "storage_compatibility_version": STORAGE_VERSION}
+        self.config = {
+            **(config or {}),
+            # No table promises an order of its rows, so both cores may write one.
+            "preserve_insertion_order": "false",
+            # Row groups are joined where `compact` says so. At every checkpoint, a large load would be written many times.
+            "max_vacuum_tasks": "0",
+            "storage_compatibility_version": STORAGE_VERSION,
+        }
         self.lock_timeout_seconds = lock_timeout_seconds
 
     @contextmanager
@@ -112,10 +119,16 @@ class Warehouse:
                 connection.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Like `connect`, in one transaction: all of it is written, or nothing."""
-        with self.connect() as connection, _transaction(connection):
-            yield connection
+    def transaction(self, *, compact: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Like `connect`, in one transaction: all of it is written, or nothing.
+
+        `compact`: small row groups, of which every load leaves one in each table, are joined on the way out.
+        """
+        with self.connect() as connection:
+            if compact:
+                connection.execute("reset max_vacuum_tasks")
+            with _transaction(connection):
+                yield connection
 
     def rewrite(self) -> None:
         """Put a fresh copy of the file in its place: what was deleted leaves no bytes behind.
@@ -173,21 +186,18 @@ class Warehouse:
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Create what is missing; migrate an older file; refuse a newer or foreign one."""
-        known = connection.execute(
-            "select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = 'warehouse_version'"
-        ).fetchone()
-        if known == (0,):
-            foreign = connection.execute("select count(*) from duckdb_tables() where not internal").fetchone()
-            if foreign != (0,):
+        try:
+            row = connection.execute("select version, declarations from raw.warehouse_version").fetchone()
+        except duckdb.CatalogException:
+            if connection.execute("select count(*) from duckdb_tables() where not internal").fetchone() != (0,):
                 raise WarehouseVersionError(
                     f"{self.path} is a database that this package did not make; it is left alone. "
                     "Set SOFTONE_DUCKDB_PATH to another place.",
                     path=str(self.path),
-                )
+                ) from None
             with _transaction(connection):
                 self._create_all(connection)
             return
-        row = connection.execute("select version, declarations from raw.warehouse_version").fetchone()
         version, declarations = row or (None, None)
         if version == SCHEMA_VERSION and declarations == self._declarations:
             return

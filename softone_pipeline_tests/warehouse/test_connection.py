@@ -79,8 +79,7 @@ def test_a_locked_file_is_waited_for(warehouse: Warehouse, caplog: pytest.LogCap
 def test_a_published_copy_that_is_open_for_writing_is_waited_for_as_well(
     settings: PipelineSettings, warehouse: Warehouse, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with warehouse.connect() as connection:
-        publish(connection, settings.duckdb_path, mode=0o600)
+    publish(warehouse, settings.duckdb_path, mode=0o600)
     holder = _hold(settings.duckdb_path, 1.5)
     with open_published(settings.duckdb_path) as connection:
         assert connection.execute("select count(*) from core.invoices").fetchone() == (0,)

@@ -37,6 +37,7 @@ class _Batch:
     windows: list[Window] = field(default_factory=list)
     failed: list[WindowError] = field(default_factory=list)
     size: int = 0
+    is_first: bool = True
 
     def add(self, outcome: Window | WindowError) -> None:
         if isinstance(outcome, WindowError):
@@ -71,7 +72,7 @@ def load_days(
         batch.add(outcome)
         if batch.is_full:
             yield _write(client, warehouse, company, run_id, batch, privacy)
-            batch = _Batch()
+            batch = _Batch(is_first=False)
     if batch.windows or batch.failed:
         yield _write(client, warehouse, company, run_id, batch, privacy)
 
@@ -83,7 +84,8 @@ def _write(  # noqa: PLR0917 (they belong together for the length of a batch)
     landed = Landed(ask=(), days=())
     if batch.windows:
         while True:
-            with warehouse.transaction() as connection:
+            # An ordinary morning tidies up; a load of many batches would do so again and again.
+            with warehouse.transaction(compact=batch.is_first and not batch.is_full) as connection:
                 hide = privacy.begin(connection, company)
                 landed = land(
                     connection,
