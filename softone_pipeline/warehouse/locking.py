@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 _SAID_EVERY_SECONDS = 10
 
 # As DuckDB says it, on Unix and on Windows. The word "lock" alone also stands in what it says of a damaged block.
-_IS_LOCKED = re.compile("Could not set lock on file|being used by another process")
+# The last is a thread of this very process that is about to close the file.
+_IS_LOCKED = re.compile("Could not set lock on file|being used by another process|Unique file handle conflict")
 _HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 
@@ -75,7 +76,7 @@ def _say_that_we_wait(path: Path) -> Callable[[tenacity.RetryCallState], None]:
 
 
 def _is_locked(error: BaseException) -> bool:
-    return isinstance(error, duckdb.IOException) and _IS_LOCKED.search(str(error)) is not None
+    return isinstance(error, duckdb.Error) and _IS_LOCKED.search(str(error)) is not None
 
 
 def _holder(error: BaseException | None) -> str:
