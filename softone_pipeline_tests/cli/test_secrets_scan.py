@@ -2,7 +2,7 @@
 
 Looked at: what is printed (tracebacks too), every file of the folder (DuckDB, Dagster's events and captured output,
 temporary files), and the command lines of all processes. /proc/…/environ of our own processes is not: the environment
-is where settings are given. What the UI answers is looked through in orchestration/test_ui.py.
+is where settings are given. What the UI answers is looked through in orchestration/test_ui_secrets.py.
 """
 
 from __future__ import annotations
@@ -25,25 +25,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from softone_pipeline.orchestration import instance
-from softone_pipeline.sandbox import Company, Credentials, Sandbox
+from softone_pipeline.sandbox import Company, Sandbox
 from softone_pipeline_tests.cli.conftest import FIRST_DAY
-
-CREDENTIALS = Credentials(
-    company_api_key='company/key ö&="1"+7c01',
-    connect_api_key="connect%key'<å>?5b77",
-    license="licence-48213-x",
-    username="api-user-7d02",
-    password='pass\\word "ä"&#e4c1',
-)
-HASH_KEY = "hash/key=with+signs&öå-91c2"
-SECRETS = (
-    CREDENTIALS.company_api_key,
-    CREDENTIALS.connect_api_key,
-    CREDENTIALS.password,
-    HASH_KEY,
-    "sandbox-token-",
-)
+from softone_pipeline_tests.secret_forms import CREDENTIALS, HASH_KEY, SECRETS, forms_of, loud_settings, secrets_in
 
 
 class _Redirecting(BaseHTTPRequestHandler):
@@ -99,10 +83,7 @@ def _play(folder: Path, base_url: str, *, kill: Callable[[], bool] | None = None
     home = folder / ".dagster"
     home.mkdir(parents=True)
     (folder / "tmp").mkdir()
-    settings = (Path(instance.__file__).with_name("dagster.yaml")).read_text(encoding="utf-8")
-    loud = settings.replace("python_log_level: INFO", "python_log_level: DEBUG").replace("- softone_pipeline", "- root")
-    assert loud.count("DEBUG") == 1
-    (home / "dagster.yaml").write_text(loud, encoding="utf-8")
+    (home / "dagster.yaml").write_text(loud_settings(), encoding="utf-8")
     variables = CREDENTIALS.environment(base_url) | {
         "SOFTONE_HASH_KEY": HASH_KEY,
         "SOFTONE_PSEUDONYMISE": "persons",
@@ -159,16 +140,6 @@ def _command_lines() -> Iterator[bytes]:
             continue
 
 
-def _forms(secret: str) -> set[bytes]:
-    written = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret)}
-    for text in list(written):
-        for is_ascii in (True, False):
-            once = json.dumps(text, ensure_ascii=is_ascii)[1:-1]
-            written |= {once, json.dumps(once, ensure_ascii=is_ascii)[1:-1]}
-    written |= {text.replace("%", "%%") for text in list(written)} | {repr(secret)[1:-1]}
-    return {form.encode() for text in written for form in (text, text.lower())}
-
-
 @pytest.mark.timeout(280)
 def test_no_secret_is_left_by_runs_that_succeed_fail_and_are_killed(
     tmp_path: Path, record_property: Callable[[str, object], None]
@@ -211,13 +182,7 @@ def test_no_secret_is_left_by_runs_that_succeed_fail_and_are_killed(
     assert any(place.endswith(".duckdb") for place in places)
     # every log line is on, or this would prove little
     assert any(b"DEBUG" in found.printed for found in left.values())
-    forms = {form for secret in SECRETS for form in _forms(secret)}
-    found_in = [
-        (place, form)
-        for place, content in places.items()
-        for form in forms
-        if form in content.lower() or form in content
-    ]
+    found_in = secrets_in(places)
     record_property("bytes_scanned", sum(map(len, places.values())))
     print("bytes scanned:", sum(map(len, places.values())), "in", len(places), "places")
     assert not found_in
@@ -233,4 +198,4 @@ def test_the_scan_would_find_a_secret_however_it_is_written() -> None:
             json.dumps(json.dumps(secret)),
             html.escape(secret),
         ):
-            assert any(form in text.encode() or form in text.encode().lower() for form in _forms(secret)), text
+            assert any(form in text.encode() or form in text.encode().lower() for form in forms_of(secret)), text

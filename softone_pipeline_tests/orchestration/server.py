@@ -23,7 +23,7 @@ from softone_pipeline.orchestration.partitions import range_tags
 T = TypeVar("T")
 
 _ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
-_SELECTOR = {"repositoryLocationName": "softone_pipeline", "repositoryName": "__repository__"}
+SELECTOR = {"repositoryLocationName": "softone_pipeline", "repositoryName": "__repository__"}
 
 # A test runner in the background of a shell has SIGINT ignored, and so would have everything that it starts.
 _WITH_DEFAULT_SIGNALS = (
@@ -149,6 +149,12 @@ class Server:
         data: dict[str, Any] = told["data"]
         return data
 
+    def get(self, path: str) -> bytes:
+        """A file that the UI lets one download."""
+        answer = self._client.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
     def until(self, what: str, find: Callable[[], T | None], *, timeout: float) -> T:
         """The first thing found. Fails with the end of the output when there is none in time."""
         ends = time.monotonic() + timeout
@@ -272,7 +278,7 @@ class Server:
               }
             }
             """,
-            selector=_SELECTOR,
+            selector=SELECTOR,
         )
         results: list[dict[str, Any]] = told["allTopLevelResourceDetailsOrError"]["results"]
         return results
@@ -317,7 +323,7 @@ class Server:
               }
             }
             """,
-            selector={**_SELECTOR, "scheduleName": schedule},
+            selector={**SELECTOR, "scheduleName": schedule},
             timestamp=moment.timestamp(),
         )["scheduleDryRun"]
         assert told["__typename"] == "DryRunInstigationTick", told
@@ -338,7 +344,7 @@ class Server:
             }
             """,
             params={
-                "selector": {**_SELECTOR, "jobName": "refresh"},
+                "selector": {**SELECTOR, "jobName": "refresh"},
                 "runConfigData": {},
                 "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
             },
