@@ -130,7 +130,7 @@ class Site:
             "publishing": self._copy.exists,
         }
         # Anywhere from the first moment of the phase on, but well within what it usually lasts.
-        longest = {"fetching": 0.02, "writing": 0.03, "recording": 0.4, "publishing": 0.05}[phase]
+        longest = {"fetching": 0.02, "writing": 0.03, "recording": 0.4, "publishing": 0.005}[phase]
         later = self._rng.random() ** 2 * longest
         while process.poll() is None and not is_there[phase]():
             time.sleep(0.0005)
