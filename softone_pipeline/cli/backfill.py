@@ -80,10 +80,14 @@ def report(outcome: BackfillOutcome) -> None:
     for failure in outcome.failures:
         err.print(f"[bold red]Failed:[/] {escaped(failure)}", soft_wrap=True)
     for sentence in outcome.failed_checks:
-        first, *findings = sentence.splitlines()
+        first, *lines = sentence.splitlines()
+        to_do = [line for line in lines if line.startswith("To do: ")]
+        findings = [line for line in lines if line not in to_do]
         err.print(f"[bold yellow]Needs a look:[/] {escaped(first)}", soft_wrap=True)
         for finding in findings[:_SHOWN]:
             err.print(f"   {escaped(finding)}", soft_wrap=True)
         if len(findings) > _SHOWN:
             err.print("   … the others are named in the UI, under the asset's checks", soft_wrap=True)
+        for line in to_do:
+            err.print(f"   {escaped(line)}", soft_wrap=True)
     out.print(f"   {outcome.days_standing} of {outcome.days_asked} days stand.")

@@ -15,6 +15,7 @@ import httpx
 
 from softone_pipeline.errors import AlertError
 from softone_pipeline.orchestration.backfill import failure_sentence
+from softone_pipeline.orchestration.checks import TO_DO
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.softone.transport import silence_urls
@@ -24,6 +25,10 @@ log = logging.getLogger(__name__)
 
 _WEBHOOK_TIMEOUT_SECONDS = 10
 _TOLD = 3500
+_STALE_TO_DO = (
+    "look under Runs for one that failed or waits, and under Automation whether refresh_recent_days is turned on and the "
+    "daemon runs; then materialize raw/customer_invoices for the days that are missing."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ def freshness_check(settings: PipelineSettings, place: Placement) -> dg.AssetChe
     def yesterday_is_here() -> dg.AssetCheckResult:
         found = freshness(settings, dt.datetime.now(dt.UTC))
         return dg.AssetCheckResult(
-            passed=found.is_fresh, severity=dg.AssetCheckSeverity.WARN, description=found.sentence
+            passed=found.is_fresh, severity=dg.AssetCheckSeverity.WARN, description=_with_to_do(found)
         )
 
     return yesterday_is_here
@@ -113,12 +118,12 @@ def stale_alert(settings: PipelineSettings, found: Freshness) -> Alert:
     return Alert(
         company=settings.company,
         title=f"SoftOne, company {settings.company}: the published data is stale",
-        text=(
-            f"{found.sentence}\n"
-            "To do: look under Runs for one that failed or waits, and under Automation whether refresh_recent_days is "
-            "turned on and the daemon runs; then materialize raw/customer_invoices for the days that are missing."
-        ),
+        text=_with_to_do(found),
     )
+
+
+def _with_to_do(found: Freshness) -> str:
+    return found.sentence if found.is_fresh else f"{found.sentence}\n{TO_DO}{_STALE_TO_DO}"
 
 
 def _run_failed(
@@ -165,7 +170,7 @@ def _data_is_stale(settings: PipelineSettings, place: Placement, tell: Collectio
                     check_name=place.freshness.name,
                     passed=found.is_fresh,
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=found.sentence,
+                    description=_with_to_do(found),
                     metadata={},
                 )
             ],

@@ -23,6 +23,10 @@ _SEVERITY = {"error": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSever
 
 SEARCH_IS_COMPLETE = "search_is_complete"
 
+# Begins the last line of a result that did not pass.
+TO_DO = "To do: "
+_OURS = "This is a defect of ours: report it with the rows that the check finds."
+
 
 def declared_checks(table: Table, place: Placement) -> list[dg.AssetCheckSpec]:
     required = ", ".join(column.name for column in table.columns if not column.nullable)
@@ -44,7 +48,8 @@ def declared_check_results(
             asset_key=place.key(table),
             check_name=name,
             passed=count == 0,
-            description=f"{count} {sentences[name]} in {table.qualified_name}.",
+            description=f"{count} {sentences[name]} in {table.qualified_name}."
+            + (f"\n{TO_DO}{_OURS}" if count else ""),
             metadata={"violations": count},
         )
         for name, count in table.violations(connection).items()
@@ -76,7 +81,11 @@ def _number_check_result(
         check_name=check.name,
         passed=total == 0,
         severity=_SEVERITY[check.severity],
-        description="\n".join([f"{check.findings}: {total}", *named, *more]) if total else check.holds,
+        description=(
+            "\n".join([f"{check.findings}: {total} (company {company})", *named, *more, f"{TO_DO}{check.to_do}"])
+            if total
+            else check.holds
+        ),
         metadata={"findings": total, "query": check.select},
     )
 
@@ -101,23 +110,28 @@ def search_check_result(
     if loaded.reason is not None:
         severity = dg.AssetCheckSeverity.WARN
         sentence = f"Payments cannot be asked for: {loaded.reason} {stands}"
+        to_do = "Ask SoftOne for the right to Search; until then read balances as invoiced, never as outstanding."
     elif loaded.failed:
         windows = f" (and {len(loaded.failed) - 1} more)" if len(loaded.failed) > 1 else ""
-        sentence = f"The search for payments failed: {loaded.failed[0]}{windows} {stands} Materialize {place.key(table).to_user_string()} again."
+        sentence = f"The search for payments failed: {loaded.failed[0]}{windows} {stands}"
+        to_do = f"Materialize {place.key(table).to_user_string()} again."
     elif loaded.cut_days:
         sentence = f"Search cuts its answers short, so payments are unknown of {_listed(loaded.cut_days)}. {stands}"
+        to_do = "Ask SoftOne how many rows Search may give for one day; balances of those days' customers are unknown."
     elif loaded.unreadable:
         severity = dg.AssetCheckSeverity.WARN
         named = "; ".join(f"{day}: {what}" for day, what in loaded.unreadable[:_SHOWN])
         sentence = f"Payments of {len(loaded.unreadable)} days cannot be read exactly and are unknown: {named}"
+        to_do = "Correct those invoices in the ERP, then materialize this again."
     else:
         sentence = f"Search answered for {loaded.answered} invoices in {loaded.requests} requests."
+        to_do = None
     return dg.AssetCheckResult(
         asset_key=place.key(table),
         check_name=SEARCH_IS_COMPLETE,
         passed=loaded.is_complete and not loaded.unreadable,
         severity=severity,
-        description=sentence,
+        description=f"{sentence}\n{TO_DO}{to_do}" if to_do else sentence,
         metadata={"query": "from raw.payment_search order by asked_at desc"},
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
+from softone_pipeline.orchestration.checks import TO_DO
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings, stockholm_today
 from softone_pipeline.softone import SoftOneClient
@@ -75,7 +76,7 @@ def build_verification(settings: PipelineSettings, place: Placement) -> dg.Asset
                 last_day=last,
                 privacy=Privacy.of(settings),
             )
-        yield _result(days)
+        yield _result(settings.company, days)
 
     return verified_against_erp
 
@@ -99,7 +100,7 @@ def build_verification_schedule(place: Placement, cron: str) -> dg.ScheduleDefin
     )
 
 
-def _result(days: list[DayCertificate]) -> dg.AssetCheckResult:
+def _result(company: str, days: list[DayCertificate]) -> dg.AssetCheckResult:
     whole = sum(day.is_whole for day in days)
     sentences = [f"{day.day}: {day.failed}" for day in days if day.failed] + [
         f"{finding.day} {finding.kind}: invoice {finding.invoice_id}: {finding.says}"
@@ -115,10 +116,17 @@ def _result(days: list[DayCertificate]) -> dg.AssetCheckResult:
             for day in days
         ),
     ]
+    said = f"{whole} of {len(days)} days of company {company} are whole. " + "; ".join(sentences[:_SHOWN])
+    wanting = [day.day for day in days if not day.is_whole]
+    to_do = (
+        f"\n{TO_DO}load {min(wanting)} to {max(wanting)} again, then verify again. What stays is worth a report to us."
+        if wanting
+        else ""
+    )
     return dg.AssetCheckResult(
         passed=whole == len(days),
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{whole} of {len(days)} days are whole. " + "; ".join(sentences[:_SHOWN]),
+        description=said + to_do,
         metadata={
             "certificate": dg.MetadataValue.md("\n".join(table)),
             "days": len(days),

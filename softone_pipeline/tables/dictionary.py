@@ -55,10 +55,10 @@ def _checks() -> Iterator[str]:
     yield "## Checks\n"
     yield "After each refresh these are tried, and shown at their table in Dagster. An error is a wrong number; a warning"
     yield "needs a look. Each is a SELECT in `checks/` that gives the findings, and runs as it stands on the published copy.\n"
-    yield "| check | table | severity | what is true when it passes |"
-    yield "|---|---|---|---|"
+    yield "| check | table | severity | what is true when it passes | what to do when it does not |"
+    yield "|---|---|---|---|---|"
     for check in CHECKS:
-        yield f"| `{check.name}` | {check.table.qualified_name} | {check.severity} | {check.holds} |"
+        yield f"| `{check.name}` | {check.table.qualified_name} | {check.severity} | {check.holds} | {check.to_do} |"
     yield ""
 
 

@@ -35,6 +35,8 @@ class Check:
     holds: str
     findings: str
     """What its findings are called: "<Findings>: 3"."""
+    to_do: str
+    """The next step, for whoever sees the findings."""
 
     @property
     def select(self) -> str:
@@ -57,6 +59,7 @@ CHECKS = (
         "error",
         "Every invoice received could be typed exactly; those that could not wait in raw.quarantine.",
         "Invoices in quarantine",
+        "Correct them in the ERP and load their day again: that clears it.",
     ),
     Check(
         "core_ties_to_raw",
@@ -64,6 +67,7 @@ CHECKS = (
         "error",
         "Each invoice in raw is in core, once, with its totals, its VAT and its rows' sums to the öre, in both currencies.",
         "Invoices in which core and raw differ",
+        "Materialize core and the marts again. If it stays it is a defect of ours: report it with what stands here.",
     ),
     Check(
         "invoices_foot",
@@ -71,6 +75,7 @@ CHECKS = (
         "warning",
         "Rows and header of each definitive invoice agree, but for the rounding to a whole krona.",
         "Invoices that do not foot",
+        "Look at them in the ERP. They are kept and counted; in VAT the difference is the line header_adjustment.",
     ),
     Check(
         "header_vat_agrees_with_rows",
@@ -78,6 +83,7 @@ CHECKS = (
         "warning",
         "The VAT that a definitive invoice's header states is its rows' VAT, within the rounding of the rows.",
         "Invoices whose header states another VAT than their rows",
+        "Look at them in the ERP before the VAT return is filed; the difference is the line header_adjustment.",
     ),
     Check(
         "codes_are_known",
@@ -85,6 +91,7 @@ CHECKS = (
         "warning",
         "Each invoice has a status and a billing type that are known; one of another status counts nowhere.",
         "Invoices with an unknown status or billing type",
+        "Ask what these codes mean in SoftOne, and tell us; until then those invoices are not counted.",
     ),
     Check(
         "currency_is_given",
@@ -92,6 +99,7 @@ CHECKS = (
         "warning",
         "Each invoice says its currency.",
         "Invoices without a currency",
+        "Set the currency on them in the ERP and load their day again.",
     ),
     Check(
         "invoice_numbers_are_unique",
@@ -99,6 +107,7 @@ CHECKS = (
         "warning",
         "No invoice number is used twice; preliminary invoices do not count.",
         "Invoice numbers that are used more than once",
+        "Ask bookkeeping which of the two stands; nothing is left out of the sums here.",
     ),
     Check(
         "invoice_series_are_unbroken",
@@ -106,6 +115,7 @@ CHECKS = (
         "warning",
         "No number is left out within a series of invoice numbers; preliminary invoices do not count.",
         "Gaps in the invoice numbers",
+        "Ask bookkeeping about the numbers; a gap may be a draft that was deleted.",
     ),
     Check(
         "posted_invoices_are_still_there",
@@ -113,6 +123,7 @@ CHECKS = (
         "error",
         "No definitive invoice has gone missing from the ERP: sums that were reported with it have changed.",
         "Definitive invoices that the ERP no longer has",
+        "Ask who removed them in the ERP. Their history is kept in raw, and core marks them missing.",
     ),
     Check(
         "rows_tie_to_invoices",
@@ -120,6 +131,7 @@ CHECKS = (
         "error",
         "The rows of each invoice come to its net and VAT, to the öre, in both currencies.",
         "Invoices whose rows come to something else",
+        "Materialize core and the marts again. If it stays it is a defect of ours: report it with what stands here.",
     ),
     Check(
         "summary_ties_to_core",
@@ -128,6 +140,7 @@ CHECKS = (
         "Net and VAT over all lines are the invoices' totals, to the öre, in both currencies, for each month, currency, "
         "billing type and status.",
         "Cells that are not the total of their invoices",
+        "Materialize core and the marts again. If it stays it is a defect of ours: report it with what stands here.",
     ),
     Check(
         "vat_classes_are_known",
@@ -135,6 +148,7 @@ CHECKS = (
         "warning",
         "At most one in a hundred rows of a month's definitive invoices has no VAT class, and at most one in a hundred kronor.",
         "Months with much of unknown VAT class",
+        "Look at these rows before the VAT return is filed: softone explain vat YYYY-MM unknown lists their invoices.",
     ),
     Check(
         "return_ties_to_summary",
@@ -142,6 +156,7 @@ CHECKS = (
         "error",
         "Each box is the sum of its classes over definitive debit and credit invoices, cut to whole kronor once.",
         "Boxes that are not the sum of their classes",
+        "Materialize the marts again. If it stays it is a defect of ours: report it with what stands here.",
     ),
     Check(
         "balance_ties_to_core",
@@ -149,6 +164,7 @@ CHECKS = (
         "error",
         "What each customer has been invoiced is the total of its definitive invoices in core, to the öre.",
         "Balances that are not the total of their invoices",
+        "Materialize core and the marts again. If it stays it is a defect of ours: report it with what stands here.",
     ),
     Check(
         "balance_adds_up",
@@ -156,5 +172,6 @@ CHECKS = (
         "error",
         "The parts of what is invoiced, and the ageing of what is open, add up to the whole; what is unknown is NULL.",
         "Balances that do not add up",
+        "Materialize the marts again. If it stays it is a defect of ours: report it with what stands here.",
     ),
 )

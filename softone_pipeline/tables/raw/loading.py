@@ -97,21 +97,22 @@ def _write(  # noqa: PLR0917 (they belong together for the length of a batch)
             if not landed.ask:
                 break
             answers.extend(client.read_invoices(landed.ask))
-    _log(batch, landed)
+    _log(company, batch, landed)
     return BatchLoaded(
         days=landed.days,
         failed=tuple(batch.failed),
     )
 
 
-def _log(batch: _Batch, landed: Landed) -> None:
+def _log(company: str, batch: _Batch, landed: Landed) -> None:
     """One line a batch; the extra fields on the record are for whoever draws a progress bar."""
     for error in batch.failed:
         log.warning("%s", error)
     if landed.days:
         received = sum(day.received for day in landed.days)
         log.info(
-            "%s to %s: %d invoices received, %d new versions, %d missing, %d in quarantine",
+            "Company %s, %s to %s: %d invoices received, %d new versions, %d missing, %d in quarantine",
+            company,
             landed.days[0].day,
             landed.days[-1].day,
             received,

@@ -118,7 +118,7 @@ def load_payments(
         unreadable=tuple(search.unreadable),
         failed=tuple(search.failed),
     )
-    _log(loaded)
+    _log(company, loaded)
     return loaded
 
 
@@ -541,18 +541,20 @@ def _stage(connection: duckdb.DuckDBPyConnection, answers: Sequence[_Answer]) ->
         seq += len(answer.invoice_ids)
 
 
-def _log(loaded: PaymentsLoaded) -> None:
+def _log(company: str, loaded: PaymentsLoaded) -> None:
     for error in loaded.failed:
-        log.warning("Payments: %s", error)
+        log.warning("Company %s, payments: %s", company, error)
     for day, what in loaded.unreadable:
-        log.warning("Payments of invoices of %s are unknown: %s", day, what)
+        log.warning("Company %s: payments of invoices of %s are unknown: %s", company, day, what)
     if loaded.cut_days:
         log.warning(
-            "Payments of invoices of %s are unknown: Search cuts its answer short.",
+            "Company %s: payments of invoices of %s are unknown: Search cuts its answer short.",
+            company,
             ", ".join(str(day) for day in loaded.cut_days),
         )
     log.info(
-        "Payments of %d invoices in %d requests: %d new, %d changed, %d ended, %d unanswered%s",
+        "Company %s: payments of %d invoices in %d requests: %d new, %d changed, %d ended, %d unanswered%s",
+        company,
         loaded.answered,
         loaded.requests,
         loaded.new,
