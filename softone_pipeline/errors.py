@@ -143,11 +143,11 @@ class UnstableWindowError(WindowError):
 class AlertError(SoftOneError):
     """An alert did not reach its sink. The sink's address is a secret and is not told."""
 
-    to_do = "Check the alert's setting (SOFTONE_ALERT_WEBHOOK, SOFTONE_ALERT_EMAIL_…), and see to what it was to tell."
+    to_do = "Check SOFTONE_ALERT_WEBHOOK or SOFTONE_ALERT_SMTP, and see to what the alert was to tell."
 
     def __init__(self, reason: str, *, title: str) -> None:
         self.reason = reason
-        super().__init__(f"The alert was not delivered, {reason}. Look at SOFTONE_ALERT_WEBHOOK. It said: {title}")
+        super().__init__(f"The alert was not delivered, {reason}. It said: {title}")
 
 
 class WarehouseError(SoftOneError):

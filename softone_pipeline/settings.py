@@ -106,7 +106,7 @@ class ErpSettings(_Settings):
             raise ValueError("should look like https://apiexternal.softone.se")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("should be the bare address: no user, no query (keys have settings of their own)")
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ValueError("plain http is only allowed to this machine; use https://")
         return value.rstrip("/")
 
@@ -173,6 +173,17 @@ class PipelineSettings(_Settings):
     alert_webhook: SecretStr | None = Field(
         default=None, description="Where alerts are posted as JSON. https; plain http only to this machine. A secret."
     )
+    alert_email_to: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Who gets alerts by e-mail, addresses separated by commas."
+    )
+    alert_email_from: str | None = Field(
+        default=None, description="The sender of those e-mails. Default: the first of those who get them."
+    )
+    alert_smtp: SecretStr | None = Field(
+        default=None,
+        validate_default=True,
+        description="The mail server: smtps://user:password@host, or smtp:// for STARTTLS. A secret.",
+    )
     stale_after_hours: int = Field(
         default=36, ge=1, le=8760, description="How old the newest fetch may be before data counts as stale."
     )
@@ -182,9 +193,19 @@ class PipelineSettings(_Settings):
     def _webhook_is_safe(cls, value: SecretStr | None) -> SecretStr | None:
         parts = urlsplit(value.get_secret_value()) if value else None
         if parts and not (
-            parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)))
+            parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)))
         ):
             raise ValueError("should be a whole address that begins with https://")
+        return value
+
+    @field_validator("alert_smtp")
+    @classmethod
+    def _mail_has_a_server(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        parts = urlsplit(value.get_secret_value()) if value else None
+        if parts is None and info.data.get("alert_email_to"):
+            raise ValueError("is missing: SOFTONE_ALERT_EMAIL_TO needs it")
+        if parts and not (parts.hostname and parts.scheme in {"smtps", "smtp"}):
+            raise ValueError("should look like smtps://user:password@mail.example.com")
         return value
 
     @field_validator("hash_key")
@@ -206,7 +227,7 @@ class PipelineSettings(_Settings):
             raise ValueError(f"should let the owner in ({owner:04o}), execute nothing and not let everybody write")
         return value
 
-    @field_validator("vat_rates", "tax_reduction_words", mode="before")
+    @field_validator("vat_rates", "tax_reduction_words", "alert_email_to", mode="before")
     @classmethod
     def _listed_by_commas(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -243,7 +264,7 @@ def variable_name(field: str, prefix: str = PREFIX) -> str:
     return f"{prefix}{field.upper()}"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:

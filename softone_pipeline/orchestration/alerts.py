@@ -1,14 +1,20 @@
 """Alerts: a run of ours that failed, and data that has gone stale. What is told, and the sinks it is told to.
 
-A sink is any function that takes an Alert: the log, a webhook, or one of the project's own.
+A sink is any function that takes an Alert: the log, a webhook, e-mail, or one of the project's own. Dagster's own
+e-mail sensor knows of failed runs only, and not what to do about them.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
+import smtplib
+import ssl
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from email.message import EmailMessage
+from email.utils import format_datetime
+from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 import httpx
@@ -17,13 +23,13 @@ from softone_pipeline.errors import AlertError
 from softone_pipeline.orchestration.backfill import failure_sentence
 from softone_pipeline.orchestration.checks import TO_DO
 from softone_pipeline.orchestration.placement import Placement
-from softone_pipeline.settings import PipelineSettings
+from softone_pipeline.settings import PipelineSettings, is_loopback
 from softone_pipeline.softone.transport import silence_urls
 from softone_pipeline.tables.freshness import Freshness, freshness
 
 log = logging.getLogger(__name__)
 
-_WEBHOOK_TIMEOUT_SECONDS = 10
+_TIMEOUT_SECONDS = 10
 _TOLD = 3500
 _STALE_TO_DO = (
     "look under Runs for one that failed or waits, and under Automation whether refresh_recent_days is turned on and the "
@@ -56,7 +62,7 @@ def to_webhook(url: str) -> Sink:
         # A proxy sees the address of plain http, which is a secret.
         trust = url.startswith("https:")
         try:
-            answer = httpx.post(url, json=body, timeout=_WEBHOOK_TIMEOUT_SECONDS, trust_env=trust)
+            answer = httpx.post(url, json=body, timeout=_TIMEOUT_SECONDS, trust_env=trust)
         except httpx.HTTPError as error:
             raise AlertError(f"no answer ({type(error).__name__})", title=alert.title) from None
         if not answer.is_success:
@@ -65,10 +71,47 @@ def to_webhook(url: str) -> Sink:
     return send
 
 
+def to_email(server: str, sender: str, recipients: Sequence[str]) -> Sink:
+    """Sends a plain message: over TLS with `smtps://`, with STARTTLS for `smtp://` unless the server is on this machine.
+
+    `server` is smtps://user:password@host:port, user and port left out where they are not needed. It is a secret.
+    """
+    parts = urlsplit(server)
+    host, is_tls = parts.hostname or "", parts.scheme == "smtps"
+
+    def send(alert: Alert) -> None:
+        message = EmailMessage()
+        message["Subject"], message["From"], message["To"] = alert.title, sender, ", ".join(recipients)
+        message["Date"] = format_datetime(dt.datetime.now(dt.UTC))
+        message.set_content(alert.text)
+        context = ssl.create_default_context()
+        try:
+            with (
+                smtplib.SMTP_SSL(host, parts.port or 465, timeout=_TIMEOUT_SECONDS, context=context)
+                if is_tls
+                else smtplib.SMTP(host, parts.port or 587, timeout=_TIMEOUT_SECONDS)
+            ) as connection:
+                if not is_tls and not is_loopback(host):
+                    connection.starttls(context=context)
+                if parts.username:
+                    connection.login(unquote(parts.username), unquote(parts.password or ""))
+                connection.send_message(message)
+        except (smtplib.SMTPException, OSError) as error:
+            # Their texts repeat what was sent, so only the kind is told.
+            raise AlertError(f"no mail was taken ({type(error).__name__})", title=alert.title) from None
+
+    return send
+
+
 def sinks(settings: PipelineSettings) -> tuple[Sink, ...]:
-    """The log always, and the webhook when SOFTONE_ALERT_WEBHOOK is set."""
-    webhook = settings.alert_webhook
-    return (to_log, *([to_webhook(webhook.get_secret_value())] if webhook else []))
+    """The log always, the webhook when SOFTONE_ALERT_WEBHOOK is set, e-mail when SOFTONE_ALERT_EMAIL_TO is."""
+    webhook, smtp, recipients = settings.alert_webhook, settings.alert_smtp, settings.alert_email_to
+    tell: list[Sink] = [to_log]
+    if webhook:
+        tell.append(to_webhook(webhook.get_secret_value()))
+    if smtp and recipients:
+        tell.append(to_email(smtp.get_secret_value(), settings.alert_email_from or recipients[0], recipients))
+    return tuple(tell)
 
 
 def build_alerts(
@@ -134,7 +177,7 @@ def _run_failed(
 
     @dg.run_failure_sensor(
         name=place.name("alert_when_a_run_fails"),
-        description="Tells the log, and the webhook if there is one, which run failed, why, and what to do.",
+        description="Tells the log, and the webhook and e-mail where they are set, which run failed, why, and what to do.",
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def alert_when_a_run_fails(context: dg.RunFailureSensorContext) -> None:

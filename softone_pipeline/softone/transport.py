@@ -6,7 +6,6 @@ What an answer means is judged in `answers.py`, repeating is done in `sending.py
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
 import threading
@@ -19,7 +18,7 @@ import httpx
 from pyrate_limiter import InMemoryBucket, Rate, RateItem
 
 from softone_pipeline.errors import RequestFailedError
-from softone_pipeline.settings import ErpSettings
+from softone_pipeline.settings import ErpSettings, is_loopback
 from softone_pipeline.softone.received import Traffic
 
 # Where a request carries its Task through httpx, so that the auth flow and the transport find it.
@@ -170,15 +169,8 @@ def _proxy_for(base_url: str) -> str | None:
     """The environment's proxy for this address; none for this machine, or a proxy would see the keys."""
     parts = urlsplit(base_url)
     host = parts.hostname or ""
-    if _is_this_machine(host) or urllib.request.proxy_bypass(host):
+    if is_loopback(host) or urllib.request.proxy_bypass(host):
         return None
     proxies = urllib.request.getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

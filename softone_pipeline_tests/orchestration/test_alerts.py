@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 import logging
 import os
+import shutil
+import socketserver
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default as email_policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from softone_pipeline.definitions import build_definitions
 from softone_pipeline.errors import AlertError, SettingsError
-from softone_pipeline.orchestration.alerts import Alert, to_webhook
+from softone_pipeline.orchestration.alerts import Alert, to_email, to_webhook
 from softone_pipeline.orchestration.partitions import range_tags
 from softone_pipeline.settings import PipelineSettings, stockholm_today
 from softone_pipeline.tables.freshness import freshness
@@ -148,9 +157,10 @@ def test_stale_data_is_told_of_once_a_day_and_shown_as_a_check(hooked: Hook, pla
     assert isinstance(evaluation, dg.AssetCheckEvaluation)
     assert (evaluation.asset_key, evaluation.check_name, evaluation.passed) == (PUBLISHED, "yesterday_is_here", False)
     yesterday = stockholm_today() - dt.timedelta(days=1)
-    assert evaluation.description == (
+    assert (evaluation.description or "").splitlines()[0] == (
         f"Yesterday, {yesterday}, is not in the copy for company Provbolaget; the last day is {LAST_DAY}."
     )
+    assert "To do: look under Runs" in (evaluation.description or "")
     with dg.build_sensor_context(instance=plant.instance, cursor=tick.cursor) as context:
         again = sensor.evaluate_tick(context)
     assert [event.passed for event in again.asset_events if isinstance(event, dg.AssetCheckEvaluation)] == [False]
@@ -201,6 +211,114 @@ def test_a_webhook_that_does_not_answer_is_an_error_without_its_address() -> Non
     with pytest.raises(AlertError, match="no answer") as raised:
         to_webhook(f"http://127.0.0.1:9{SECRET_PATH}")(Alert("Provbolaget", "title", "text"))
     assert "SECRET" not in str(raised.value)
+
+
+@dataclass
+class Mailbox:
+    """A mail server's far end: one on this machine, with TLS and a login or without."""
+
+    url: str
+    logins: list[str] = field(default_factory=list)
+    messages: list[EmailMessage] = field(default_factory=list)
+    refuses: bool = False
+
+
+def _smtp(told: Mailbox, context: ssl.SSLContext | None) -> socketserver.ThreadingTCPServer:
+    """As much of SMTP (RFC 5321, AUTH PLAIN of RFC 4954) as a client needs to hand over a message."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def say(self, line: str) -> None:
+            self.wfile.write(f"{line}\r\n".encode())
+
+        def handle(self) -> None:
+            self.say("220 mail.example.com")
+            while line := self.rfile.readline().decode().strip():
+                word = line.split()[0].upper()
+                if word == "EHLO":
+                    self.say("250-mail.example.com")
+                    self.say("250 AUTH PLAIN")
+                elif word == "AUTH":
+                    told.logins.append(base64.b64decode(line.split()[2]).decode())
+                    self.say("235 welcome")
+                elif word == "DATA":
+                    self.say("354 go on")
+                    lines = list(iter(self.rfile.readline, b".\r\n"))
+                    parsed = message_from_bytes(b"".join(lines), policy=email_policy)
+                    assert isinstance(parsed, EmailMessage)
+                    told.messages.append(parsed)
+                    self.say("250 taken")
+                elif word == "QUIT":
+                    self.say("221 bye")
+                    return
+                elif word == "RCPT" and told.refuses:
+                    self.say(f"550 no such user, says {SECRET_PATH}")
+                else:
+                    self.say("250 ok")
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    return server
+
+
+@pytest.fixture(params=["smtp", "smtps"])
+def mailbox(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
+    context = None
+    if request.param == "smtps":
+        if shutil.which("openssl") is None:
+            pytest.skip("openssl is not installed, which makes the server's certificate")
+        certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
+                *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+            ],
+            capture_output=True,
+            check=True,
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    told = Mailbox("")
+    with _smtp(told, context) as server:
+        login = "larm%40example.com:hemligt%2F5@" if context else ""
+        told.url = f"{request.param}://{login}127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield told
+        server.shutdown()
+        thread.join()
+
+
+def test_a_failed_run_is_told_by_email(mailbox: Mailbox, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTONE_ALERT_SMTP", mailbox.url)
+    monkeypatch.setenv("SOFTONE_ALERT_EMAIL_TO", "ekonomi@example.com, jour@example.com")
+    tell_of(fail_a_run(plant), plant)
+    (message,) = mailbox.messages
+    assert message["Subject"] == f"SoftOne, company Provbolaget: a run failed ({FIRST_DAY} to {LAST_DAY})"
+    assert (message["From"], message["To"]) == ("ekonomi@example.com", "ekonomi@example.com, jour@example.com")
+    assert "7 of 8 days stand" in message.get_content()
+    assert "Re-execute from failure" in message.get_content()
+    assert mailbox.logins == (["\0larm@example.com\0hemligt/5"] if "smtps" in mailbox.url else [])
+
+
+def test_a_mail_server_that_refuses_or_is_not_there_is_an_error_without_its_secrets(mailbox: Mailbox) -> None:
+    mailbox.refuses = True
+    for url in (mailbox.url, f"smtps://user:{SECRET_PATH[1:6]}SECRET@127.0.0.1:9"):
+        with pytest.raises(AlertError, match="no mail was taken") as raised:
+            to_email(url, "a@example.com", ["b@example.com"])(Alert("Provbolaget", "title", "text"))
+        assert raised.value.__cause__ is None
+        assert "SECRET" not in str(raised.value)
+        assert "hemligt" not in str(raised.value)
+
+
+def test_email_needs_a_server_that_is_never_shown() -> None:
+    with pytest.raises(SettingsError, match="SOFTONE_ALERT_SMTP: is missing"):
+        PipelineSettings.load(alert_email_to="jour@example.com")
+    with pytest.raises(SettingsError, match="should look like smtps://"):
+        PipelineSettings.load(alert_email_to="jour@example.com", alert_smtp="mail.example.com")
+    settings = PipelineSettings.load(alert_email_to="jour@example.com", alert_smtp="smtps://u:hemligt@mail.example.com")
+    assert "hemligt" not in repr(settings)
 
 
 @pytest.mark.parametrize("url", ["http://example.com/hook", "ftp://x", "hook"])

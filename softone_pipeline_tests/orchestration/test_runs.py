@@ -218,7 +218,7 @@ def test_invoices_that_cannot_be_typed_fail_their_check_and_nothing_else(plant: 
     assert outcome.succeeded
     assert plant.materialized_days() == set(DAYS)
     (sentence,) = (said for said in outcome.failed_checks if said.startswith("raw/customer_invoices"))
-    assert sentence.startswith("raw/customer_invoices: Invoices in quarantine: 3\n")
+    assert sentence.startswith("raw/customer_invoices: Invoices in quarantine: 3 (company Provbolaget)\n")
     for bad in spoiled:
         named = "(no readable id)" if bad.kind == "no-id" else bad.invoice_id
         assert re.search(re.escape(f"invoice {named} of {bad.day}: ") + rf"\S*{bad.field} ", sentence)
