@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import logging
 import os
 import tempfile
@@ -29,22 +30,23 @@ _LOST = "The process of this run is gone: it was killed, or the machine went dow
 
 @contextmanager
 def sign_of_life(warehouse: Path, run_id: str) -> Iterator[None]:
-    """Held while this process works for the run: a locked file in a folder beside the pipeline's own database.
+    """Held while this process works for the run: a locked file beside the pipeline's own database.
 
     The kernel lets go of the lock when the process ends, however it ends; a number of a process would be given again.
     """
     with ExitStack() as stack:
         # Where the folder cannot be written or has no locks, the run says so itself or does without.
         with contextlib.suppress(OSError):
-            _hold(_folder(warehouse), run_id, stack)
+            _hold(warehouse, run_id, stack)
         yield
 
 
 def fail_lost_runs(instance: dg.DagsterInstance, warehouse: Path) -> list[str]:
     """Mark each run as failed whose every sign of life has been let go of, not taken away; returns their ids."""
     lost = []
-    signs = sorted(_folder(warehouse).glob(f"*{_SUFFIX}"))
-    for run_id, group in groupby(signs, key=lambda sign: sign.name.partition(".")[0]):
+    prefix = _prefix(warehouse)
+    signs = sorted(warehouse.parent.glob(f"{glob.escape(prefix)}*{_SUFFIX}"))
+    for run_id, group in groupby(signs, key=lambda sign: sign.name.removeprefix(prefix).partition(".")[0]):
         left = list(group)
         run = instance.get_run_by_id(run_id)
         # Runs of another Dagster instance on the same database are its own affair.
@@ -73,16 +75,16 @@ def build_lost_runs_sensor(settings: PipelineSettings, place: Placement) -> dg.S
     return fail_lost_runs_sensor
 
 
-def _folder(warehouse: Path) -> Path:
-    return warehouse.with_name(f".{warehouse.stem}_runs")
+def _prefix(warehouse: Path) -> str:
+    return f".{warehouse.stem}.run-"
 
 
-def _hold(folder: Path, run_id: str, stack: ExitStack) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".", dir=folder)
+def _hold(warehouse: Path, run_id: str, stack: ExitStack) -> None:
+    warehouse.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f"{_prefix(warehouse)}{run_id}.", dir=warehouse.parent)
     stack.callback(os.close, descriptor)
     unlocked = Path(name)
-    path = folder / f"{run_id}{unlocked.name}{_SUFFIX}"
+    path = unlocked.with_name(unlocked.name + _SUFFIX)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError:

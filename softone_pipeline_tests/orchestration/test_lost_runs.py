@@ -108,7 +108,7 @@ def test_the_next_backfill_marks_the_killed_one_and_says_so(shell: Shell) -> Non
     assert f"Run {killed.run_id} is marked as failed: its process is gone." in said
     statuses = sorted(run.status.value for run in shell.plant.instance.get_runs())
     assert statuses == ["FAILURE", "SUCCESS", "SUCCESS"]
-    assert list(shell.folder.glob(".softone_pipeline_runs/*")) == []
+    assert not [path for path in shell.folder.iterdir() if "run-" in path.name]
 
 
 _HOLD = """
@@ -143,10 +143,10 @@ def test_a_run_is_lost_when_its_last_process_is_and_only_for_the_instance_that_k
 
 
 def test_a_run_goes_on_where_no_sign_of_life_can_be_left(tmp_path: Path) -> None:
-    (tmp_path / ".softone_pipeline_runs").write_text("in the way")
-    with sign_of_life(tmp_path / "softone_pipeline.duckdb", "run"):
+    (tmp_path / "data").write_text("in the way")
+    with sign_of_life(tmp_path / "data" / "softone_pipeline.duckdb", "run"):
         pass
-    assert (tmp_path / ".softone_pipeline_runs").read_text() == "in the way"
+    assert (tmp_path / "data").read_text() == "in the way"
 
 
 def _worker(server: Server, run_id: str) -> int | None:
