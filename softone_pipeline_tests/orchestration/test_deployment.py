@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster_shared.yaml_utils import safe_load_yaml
 
 import softone_pipeline
 from softone_pipeline.definitions import build_definitions
 from softone_pipeline.orchestration.backfill import run_backfill
+from softone_pipeline.settings import ErpSettings, PipelineSettings, variable_name
 from softone_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, RAW, Plant, days_between, known, truth
 
 PACKAGE = Path(softone_pipeline.__file__).parent
@@ -46,6 +51,72 @@ def test_no_secret_stands_in_a_file_and_every_volume_is_declared(name: str) -> N
         used = {mount.partition(":")[0] for service in content["services"].values() for mount in service["volumes"]}
         assert used == set(content["volumes"])
         assert content["services"]["webserver"]["ports"] == ["127.0.0.1:3000:3000"]
+
+
+def test_what_compose_and_the_image_name_is_there() -> None:
+    compose = safe_load_yaml((FILES / "compose.yaml").read_text("utf-8"))
+    root = PACKAGE.parent
+    lines = (FILES / "Dockerfile").read_text("utf-8").splitlines()
+    copied = next(line.split()[1:-1] for line in lines if line.startswith("COPY softone_pipeline"))
+    assert all((root / path).is_file() for path in copied)
+    in_image = {Path(path).name for path in copied}
+    programs = {script.name for script in entry_points(group="console_scripts")}
+    settings = {variable_name(name) for kind in (ErpSettings, PipelineSettings) for name in kind.model_fields}
+    asked_for = set(re.findall(r"env: (DAGSTER_PG_\w+)", (FILES / "dagster.yaml").read_text("utf-8")))
+    assert len(asked_for) == 5
+    for name in ("webserver", "daemon"):
+        service = compose["services"][name]
+        dockerfile = FILES / service["build"]["context"] / service["build"]["dockerfile"]
+        assert dockerfile.resolve() == (FILES / "Dockerfile").resolve()
+        program, *arguments = service["command"].split()
+        assert program in programs
+        assert arguments[arguments.index("-w") + 1] in in_image
+        assert asked_for <= set(service["environment"])
+        assert set(service["environment"]) - asked_for <= settings
+        assert set(service["depends_on"]) <= set(compose["services"])
+    database = compose["services"]["postgres"]["environment"]
+    pipeline = compose["services"]["daemon"]["environment"]
+    for theirs, ours in (("USER", "USERNAME"), ("DB", "DB"), ("PASSWORD", "PASSWORD")):
+        assert database[f"POSTGRES_{theirs}"] == pipeline[f"DAGSTER_PG_{ours}"]
+
+
+def test_the_chart_gives_dagster_the_packaged_settings(tmp_path: Path) -> None:
+    values = safe_load_yaml((FILES / "values.yaml").read_text("utf-8"))
+    daemon = values["dagsterDaemon"]
+    # As the chart's template writes dagster.yaml: without a block of what is off, and the additional last.
+    assert daemon["runRetries"] == daemon["runCoordinator"] == {"enabled": False}
+    given = {
+        "run_monitoring": {_snake(name): value for name, value in daemon["runMonitoring"].items()},
+        "python_logs": {_snake(name): value for name, value in values["pythonLogs"].items()},
+        "telemetry": values["telemetry"],
+        **values["additionalInstanceConfig"],
+    }
+    packaged = safe_load_yaml((PACKAGE / "orchestration" / "dagster.yaml").read_text("utf-8"))
+    for name in ("concurrency", "run_monitoring", "run_retries", "python_logs", "telemetry"):
+        assert given[name] == packaged[name], name
+    (tmp_path / "dagster.yaml").write_text(json.dumps(given), "utf-8")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert instance.global_op_concurrency_default_limit == 1
+        assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"[A-Z]", lambda capital: f"_{capital.group().lower()}", name)
+
+
+def test_the_charts_deployment_loads_our_definitions_and_names_settings_that_exist() -> None:
+    values = safe_load_yaml((FILES / "values.yaml").read_text("utf-8"))
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    assert deployment["dagsterApiGrpcArgs"] == ["-m", "softone_pipeline.definitions"]
+    settings = {variable_name(name) for kind in (ErpSettings, PipelineSettings) for name in kind.model_fields}
+    assert {variable["name"] for variable in deployment["env"]} <= settings
+    assert {mount["name"] for mount in deployment["volumeMounts"]} == {
+        volume["name"] for volume in deployment["volumes"]
+    }
+    group = str(deployment["podSecurityContext"]["fsGroup"])
+    assert f"--uid {group} softone" in (FILES / "Dockerfile").read_text("utf-8")
+    run = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]["podSpecConfig"]
+    assert run["securityContext"] == deployment["podSecurityContext"]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
