@@ -225,7 +225,8 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="concurrency-") as folder:
         outcome = play(Path(folder), hold_seconds=given.hold)
-    print(*(f"WRONG: {wrong}" for wrong in outcome.wrong), sep="\n")
+    for wrong in outcome.wrong:
+        print(f"WRONG: {wrong}")
     print(f"{outcome.seconds:.0f} s; wrong: {len(outcome.wrong)}")
     print(f"runs of the UI: {dict(outcome.runs)}; faults fired: {dict(outcome.faults)}")
     print(
