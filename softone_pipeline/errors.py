@@ -14,6 +14,7 @@
     ├── WarehouseError              the DuckDB side
     │   ├── WarehouseLockedError    another process holds the file for longer than we wait
     │   ├── WarehouseVersionError   the file was made by a newer or unknown version of this package
+    │   ├── OutdatedCopyError       the published copy was made by an earlier version of this package
     │   ├── WarehouseAccessError    the file or its folder cannot be read or written
     │   └── BackupRefusedError      a backup is damaged, foreign, or older than what it would replace
     └── OutputError                 a file for people (export, report) could not be made
@@ -170,6 +171,12 @@ class WarehouseVersionError(WarehouseError):
     """The database was made by a newer or unknown version of this package, and is left alone."""
 
     to_do = "Upgrade softone-pipeline, or point SOFTONE_DUCKDB_PATH elsewhere."
+
+
+class OutdatedCopyError(WarehouseError):
+    """The published copy was made by an earlier version, and lacks a table or column that is asked for."""
+
+    to_do = "Load any day again (softone backfill): the copy is then published in today's shape."
 
 
 class WarehouseAccessError(WarehouseError):

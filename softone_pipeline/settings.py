@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from softone_pipeline.errors import SettingProblem, SettingsError
@@ -42,6 +42,8 @@ class _Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    _prefix: str = PrivateAttr(default=PREFIX)
+
     @classmethod
     def load(cls, *, prefix: str = PREFIX, **given: Any) -> Self:
         """Read the environment (arguments win over it).
@@ -51,9 +53,19 @@ class _Settings(BaseSettings):
         """
         present = {name: value for name, value in given.items() if value is not None}
         try:
-            return cls(**{"_env_prefix": prefix, **present})
+            settings = cls(**{"_env_prefix": prefix, **present})
         except ValidationError as error:
             raise SettingsError(_problems(cls, error, prefix)) from None
+        settings._prefix = prefix
+        return settings
+
+    def variable(self, field: str) -> str:
+        """The environment variable that a field was read from, or would be: what an error tells the user to mend."""
+        return variable_name(field, self._prefix)
+
+    def with_own_names(self, text: str) -> str:
+        """A text that names variables, with their names as they are here."""
+        return text.replace(PREFIX, self._prefix)
 
 
 class ErpSettings(_Settings):
@@ -212,7 +224,7 @@ class PipelineSettings(_Settings):
     @classmethod
     def _pseudonyms_have_a_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is None and info.data.get("pseudonymise") in {"persons", "all"}:
-            raise ValueError("is missing: SOFTONE_PSEUDONYMISE needs it")
+            raise ValueError("is missing: pseudonyms are made with it")
         return value
 
     @field_validator("duckdb_mode", "published_mode")

@@ -146,7 +146,7 @@ def _say_out_of_reach(settings: PipelineSettings, others: list[str]) -> None:
             for entry in handed_over(settings.duckdb_path)
             if entry.command == "backup" and entry.path.exists()
         ),
-        *sorted(own.parent.glob(f"{own.stem}.version*{own.suffix}")),
+        *sorted(own.parent.glob(f"{own.name}.version*")),
         *sorted(own.parent.glob(f"{own.stem}.replaced*{own.suffix}")),
     ]
     for path in kept:

@@ -110,7 +110,11 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
             failed.append(error)
         if failed:
             _report_and_fail(
-                context, _days_metadata(warehouse, settings, landed, failed), failed, asked_count=len(asked)
+                context,
+                _days_metadata(warehouse, settings, landed, failed),
+                failed,
+                asked_count=len(asked),
+                to_do=settings.with_own_names(failed[0].to_do),
             )
         with warehouse.get_connection() as connection:
             stands = standing(connection, settings.company, asked)
@@ -400,6 +404,7 @@ def _report_and_fail(
     failed: Sequence[SoftOneError],
     *,
     asked_count: int,
+    to_do: str,
 ) -> None:
     """Record the days that stand, so that a re-run from failure repeats only the others, and fail by name.
 
@@ -412,7 +417,7 @@ def _report_and_fail(
     raise dg.Failure(
         description=(
             f"{len(standing_days)} of {asked_count} days stand. What failed:\n{reasons}\n"
-            f"To do: {failed[0].to_do} Only the days that are missing are asked for again by Re-execute from failure."
+            f"To do: {to_do} Only the days that are missing are asked for again by Re-execute from failure."
         ),
         metadata={"days_standing": len(standing_days), "days_asked": asked_count},
         allow_retries=False,

@@ -33,7 +33,9 @@ def scrub_history(home: Path, identity: Identity, *, dry_run: bool = False) -> S
     rows = files = 0
     out_of_reach = []
     settings = home / "dagster.yaml"
-    if settings.exists() and re.search(r"^\s*(?:postgres|mysql)", settings.read_text(encoding="utf-8"), re.MULTILINE):
+    if settings.exists() and re.search(
+        r"^[^#\n]*(?:postgres|mysql)", settings.read_text(encoding="utf-8"), re.MULTILINE
+    ):
         out_of_reach.append(f"Dagster's history lies in a database server ({settings}): only files were looked through")
     for path in sorted(path for path in home.rglob("*") if path.is_file() and not path.is_symlink()):
         try:

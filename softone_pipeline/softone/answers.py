@@ -35,11 +35,12 @@ class TransientError(Exception):
         super().__init__(why)
 
 
-def judge(response: httpx.Response, redactor: Redactor) -> None:
+def judge(response: httpx.Response, redactor: Redactor, *, address_setting: str) -> None:
     """Return when the answer is a success by its status.
 
     Raises TransientError for 408, 425, 429, 5xx and the redirects that are temporary by their status,
-    RequestRefusedError for other redirects and every other 4xx. No redirect is ever followed.
+    RequestRefusedError for other redirects and every other 4xx. No redirect is ever followed. `address_setting` is the variable that
+    holds the address.
     """
     status = response.status_code
     if response.is_success:
@@ -50,7 +51,7 @@ def judge(response: httpx.Response, redactor: Redactor) -> None:
     if response.is_redirect:
         what = (
             f"The server redirects (HTTP {status}) to {_redirect_target(response, redactor)}. Redirects "
-            "are not followed, for the keys would go along; set SOFTONE_BASE_URL to the API's own address"
+            f"are not followed, for the keys would go along; set {address_setting} to the API's own address"
         )
         if status in _ELSEWHERE_FOR_NOW:
             raise TransientError(what, status=status)

@@ -55,6 +55,7 @@ class TokenAuth(httpx.Auth):
 
     def __init__(self, settings: ErpSettings, redactor: Redactor) -> None:
         self._settings = settings
+        self._variable = settings.variable
         self._redactor = redactor
         self._lock = threading.Lock()
         given = _secret(settings.token)
@@ -67,9 +68,9 @@ class TokenAuth(httpx.Auth):
 
     @property
     def token_source(self) -> str:
-        """Where the token in use comes from: "SOFTONE_TOKEN" or "login"."""
+        """Where the token in use comes from: the variable of one given outright, or "login"."""
         token = self._token
-        return "SOFTONE_TOKEN" if token is not None and token.given else "login"
+        return self._variable("token") if token is not None and token.given else "login"
 
     def sync_auth_flow(self, request: httpx.Request) -> _Flow:
         bare = request.url
@@ -106,8 +107,8 @@ class TokenAuth(httpx.Auth):
                 return self._token
             if not (self._settings.username and self._settings.password):
                 self._refuse_login(
-                    "The ERP refused the token in SOFTONE_TOKEN, and it cannot be renewed without "
-                    "SOFTONE_USERNAME and SOFTONE_PASSWORD. Set a new token, or set both.",
+                    f"The ERP refused the token in {self._variable('token')}, and it cannot be renewed without "
+                    f"{self._variable('username')} and {self._variable('password')}. Set a new token, or set both.",
                     said,
                 )
             asked_at = time.monotonic()
@@ -147,11 +148,11 @@ class TokenAuth(httpx.Auth):
         status = response.status_code
         if status == 404:
             raise EndpointNotFoundError(
-                f"There is no {LOGIN_PATH} under {self._settings.base_url} (HTTP 404). Check SOFTONE_BASE_URL.",
+                f"There is no {LOGIN_PATH} under {self._settings.base_url} (HTTP 404). Check {self._variable('base_url')}.",
                 status=404,
             )
         try:
-            judge(response, self._redactor)
+            judge(response, self._redactor, address_setting=self._variable("base_url"))
         except TransientError as error:
             raise TransientError(f"login: {error}", status=error.status, retry_after=error.retry_after) from None
         except RequestRefusedError:
@@ -186,7 +187,8 @@ class TokenAuth(httpx.Auth):
     def _refuse_path(self, path: str, said: str | None) -> NoReturn:
         what = (
             f"The ERP refused a token it had just issued to company {self._settings.company} (HTTP 401). Check "
-            "SOFTONE_COMPANY_API_KEY and SOFTONE_CONNECT_API_KEY, and that the API user may read customer invoices."
+            f"{self._variable('company_api_key')} and {self._variable('connect_api_key')}, and that the API user may "
+            "read customer invoices."
         )
         # by path, for the right to one endpoint says nothing about another
         self._path_refusals[path] = (what, said)

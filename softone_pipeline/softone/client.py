@@ -216,7 +216,7 @@ class SoftOneClient:
         if reading is None:
             raise UnstableWindowError(
                 f"its pages kept moving in {MOST_READINGS} readings. Read it again when the ERP is less "
-                "busy, or in smaller windows, or set a larger SOFTONE_PAGE_SIZE.",
+                f"busy, or in smaller windows, or set a larger {self._settings.variable('page_size')}.",
                 company=self._settings.company,
                 first_day=first_day,
                 last_day=last_day,

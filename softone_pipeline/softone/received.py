@@ -77,7 +77,7 @@ class ConnectionReport:
     path: str
     """The path of Filter that answered, below the base URL."""
     token_source: str
-    """`"login"`, or `"SOFTONE_TOKEN"` when the token given outright was used."""
+    """`"login"`, or the variable (`"SOFTONE_TOKEN"`) of a token that was given outright and used."""
     first_page: int | None
     """The number of the server's first page, 0 or 1, where that is known; None: not known yet."""
     first_day: dt.date

@@ -78,7 +78,7 @@ class Sender:
                 if secret is not None
             )
         )
-        _check_url(settings.base_url)
+        _check_url(settings)
         self._auth = TokenAuth(settings, self._redactor)
         self._http = httpx.Client(
             auth=self._auth,
@@ -100,7 +100,7 @@ class Sender:
 
     @property
     def token_source(self) -> str:
-        """Where the token in use comes from: "SOFTONE_TOKEN" or "login"."""
+        """Where the token in use comes from: the variable of one given outright, or "login"."""
         return self._auth.token_source
 
     def path_of(self, endpoint: Endpoint) -> str:
@@ -170,7 +170,7 @@ class Sender:
                     self._first_is_missing.discard(endpoint)
                 raise self._not_found(endpoint, response)
         try:
-            judge(response, self._redactor)
+            judge(response, self._redactor, address_setting=self._settings.variable("base_url"))
         except RequestRefusedError:
             if not response.is_redirect:
                 self._paths.setdefault(endpoint, path)
@@ -217,7 +217,8 @@ class Sender:
         answers = "answers" if endpoint.other_path else "does not answer"
         return EndpointNotFoundError(
             with_text(
-                f"{neither}{paths} {answers} under {self._settings.base_url} (HTTP 404). Check SOFTONE_BASE_URL",
+                f"{neither}{paths} {answers} under {self._settings.base_url} (HTTP 404). "
+                f"Check {self._settings.variable('base_url')}",
                 text_of(response, self._redactor),
             )
             + ".",
@@ -243,11 +244,11 @@ class Sender:
         )
 
 
-def _check_url(url: str) -> None:
+def _check_url(settings: ErpSettings) -> None:
     try:
-        httpx.URL(url)
+        httpx.URL(settings.base_url)
     except httpx.InvalidURL:
-        problem = SettingProblem("SOFTONE_BASE_URL", "should look like https://apiexternal.softone.se")
+        problem = SettingProblem(settings.variable("base_url"), "should look like https://apiexternal.softone.se")
         raise SettingsError([problem]) from None
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from softone_pipeline.errors import WarehouseAccessError
+from softone_pipeline.errors import OutdatedCopyError, WarehouseAccessError
 from softone_pipeline.warehouse.connection import Warehouse
 from softone_pipeline.warehouse.copying import created_with, remove_database, wal
 from softone_pipeline.warehouse.disk import why_not_written
@@ -83,7 +83,8 @@ def publish(warehouse: Warehouse, path: Path, *, mode: int = PUBLISHED_MODE) -> 
 def open_published(path: Path, *, config: Mapping[str, Any] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection to the published copy.
 
-    Raises WarehouseAccessError when there is none to open, WarehouseLockedError when somebody keeps it open for writing.
+    Raises WarehouseAccessError when there is none to open, WarehouseLockedError when somebody keeps it open for writing,
+    and OutdatedCopyError when what is asked of it is not in it.
     """
     if not path.exists():
         raise WarehouseAccessError(
@@ -99,5 +100,11 @@ def open_published(path: Path, *, config: Mapping[str, Any] | None = None) -> It
     )
     try:
         yield connection
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        lacking = str(error).splitlines()[0].removeprefix("Catalog Error: ").removeprefix("Binder Error: ")
+        raise OutdatedCopyError(
+            f"{path} was published by an earlier version of softone-pipeline ({lacking}). {OutdatedCopyError.to_do}",
+            path=str(path),
+        ) from error
     finally:
         connection.close()

@@ -70,9 +70,12 @@ def test_a_forgotten_customer_is_nowhere_and_does_not_come_back(shell: Shell, co
 
     refused = shell.run("forget", number)
     assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
+    kept = shell.folder / "data" / "softone_pipeline.duckdb.version1"
+    kept.write_bytes(b"as a migration leaves it")
     tried = shell.run("forget", number, "--dry-run")
     assert tried.returncode == 0, tried.stderr
     assert "What would be done" in tried.stdout
+    assert f"{kept.name} may still name the customer" in tried.stderr
     assert len(where(shell.folder, name)) >= 5
 
     done = shell.run("forget", number, "--yes")

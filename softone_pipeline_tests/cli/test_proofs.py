@@ -65,6 +65,16 @@ def _json(shell: Shell, *arguments: str, status: int = 0) -> dict[str, Any]:
     return found
 
 
+def test_a_copy_that_an_earlier_version_published_is_named_with_what_to_do(loaded: Loaded, tmp_path: Path) -> None:
+    shell = loaded.copy(tmp_path, "drop table raw.forgotten")
+    done = shell.run("verify", *RANGE)
+    assert done.returncode == 1
+    said = " ".join(done.stderr.split())
+    assert "was published by an earlier version of softone-pipeline (Table with name forgotten does not exist" in said
+    assert "Load any day again (softone backfill)" in said
+    assert "Unexpected" not in said
+
+
 @pytest.mark.parametrize("faults", [(), ("page-base-1", "page-cap:7")])
 def test_every_day_is_certified_however_the_server_pages(loaded: Loaded, faults: tuple[str, ...]) -> None:
     file = loaded.shell.folder / "data" / "softone.duckdb"

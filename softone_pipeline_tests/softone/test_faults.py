@@ -8,6 +8,7 @@ import logging
 import random
 import socket
 import time
+from collections.abc import Callable
 from email.utils import format_datetime
 
 import httpx
@@ -18,6 +19,7 @@ from softone_pipeline.errors import (
     RequestFailedError,
     RequestRefusedError,
     SettingsError,
+    SoftOneError,
     WindowError,
 )
 from softone_pipeline.softone import SoftOneClient, Window
@@ -168,6 +170,26 @@ def test_neither_path_answering_names_both(erp: FakeErp, connect: Connect) -> No
     assert OTHER_FILTER_PATH in str(caught.value)
     assert isinstance(caught.value.__cause__, EndpointNotFoundError)
     assert len(erp.filter_requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("variable", "arrange"),
+    [
+        ("BASE_URL", lambda erp: setattr(erp, "filter_paths", set())),
+        ("BASE_URL", lambda erp: setattr(erp, "fault_for", lambda asked: Answer(301, "", {"Location": "/new"}))),
+        ("BASE_URL", lambda erp: erp.login_answers.append(Answer(404, "Not Found"))),
+        ("COMPANY_API_KEY", lambda erp: setattr(erp, "fault_for", lambda asked: Answer(401, "nej"))),
+    ],
+    ids=["no path", "redirect", "no login", "fresh token refused"],
+)
+def test_an_error_names_the_variable_under_the_prefix_that_it_was_read_with(
+    erp: FakeErp, variable: str, arrange: Callable[[FakeErp], object]
+) -> None:
+    arrange(erp)
+    with SoftOneClient(settings_for(erp, prefix="ACME_")) as client, pytest.raises(SoftOneError) as caught:
+        client.read_window(DAY, DAY)
+    assert f"ACME_{variable}" in str(caught.value)
+    assert "SOFTONE_" not in str(caught.value)
 
 
 def test_no_server_at_all_fails_by_name(erp: FakeErp) -> None:

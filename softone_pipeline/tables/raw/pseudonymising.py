@@ -39,10 +39,18 @@ class Privacy:
     mode: Mode = "none"
     key: SecretStr | None = field(default=None, repr=False)
     words: Sequence[str] = ()
+    mode_setting: str = "SOFTONE_PSEUDONYMISE"
+    key_setting: str = "SOFTONE_HASH_KEY"
 
     @classmethod
     def of(cls, settings: PipelineSettings) -> Privacy:
-        return cls(settings.pseudonymise, settings.hash_key, settings.tax_reduction_words)
+        return cls(
+            settings.pseudonymise,
+            settings.hash_key,
+            settings.tax_reduction_words,
+            settings.variable("pseudonymise"),
+            settings.variable("hash_key"),
+        )
 
     def begin(self, connection: duckdb.DuckDBPyConnection, company: str) -> Pseudonymiser | None:
         """What is to be done to payloads before they are written; None: nothing. Run it in the transaction.
@@ -56,7 +64,7 @@ class Privacy:
         ).fetchone() or ("none", None)
         if found != wanted:
             if _has_payloads(connection, company):
-                raise SettingsError([_other_privacy(company, found, wanted)])
+                raise SettingsError([self._other_than_before(company, found, wanted)])
             self.note(connection, company, hide)
         return hide if hide and (self.mode != "none" or hide.forgotten) else None
 
@@ -74,7 +82,7 @@ class Privacy:
             raise SettingsError(
                 [
                     SettingProblem(
-                        "SOFTONE_HASH_KEY",
+                        self.key_setting,
                         f"is {'missing' if hide is None else 'another one than then'}, but {len(rows)} customers of "
                         f"company {company} were forgotten under it, and only with it can they be told from others: "
                         "without it they would come back. Set it to what it was",
@@ -89,6 +97,21 @@ class Privacy:
         connection.execute(
             "insert into raw.privacy values (?, ?, ?, now())",
             [company, self.mode, hide.key_check if hide and self.mode != "none" else None],
+        )
+
+    def _other_than_before(
+        self, company: str, found: tuple[str, str | None], wanted: tuple[str, str | None]
+    ) -> SettingProblem:
+        if found[0] == wanted[0]:
+            return SettingProblem(
+                self.key_setting,
+                f"is another one than the pseudonyms of company {company} were made with: every customer would get a new "
+                "pseudonym. Set it to what it was, or run `softone pseudonymise` to go on with the new one",
+            )
+        return SettingProblem(
+            self.mode_setting,
+            f"is {wanted[0]}, but what is stored of company {company} was written with {found[0]}. Run "
+            "`softone pseudonymise` once to bring it into line, or set it back",
         )
 
 
@@ -184,17 +207,3 @@ def _has_payloads(connection: duckdb.DuckDBPyConnection, company: str) -> bool:
         {"company": company},
     ).fetchone()
     return found == (True,)
-
-
-def _other_privacy(company: str, found: tuple[str, str | None], wanted: tuple[str, str | None]) -> SettingProblem:
-    if found[0] == wanted[0]:
-        return SettingProblem(
-            "SOFTONE_HASH_KEY",
-            f"is another one than the pseudonyms of company {company} were made with: every customer would get a new "
-            "pseudonym. Set it to what it was, or run `softone pseudonymise` to go on with the new one",
-        )
-    return SettingProblem(
-        "SOFTONE_PSEUDONYMISE",
-        f"is {wanted[0]}, but what is stored of company {company} was written with {found[0]}. Run "
-        "`softone pseudonymise` once to bring it into line, or set it back",
-    )
