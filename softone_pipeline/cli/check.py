@@ -50,10 +50,14 @@ def check(as_json: bool) -> None:
         report = client.check()
     say(f"[green]✓[/] Logged in ({report.token_source}).")
     say(
-        f"[green]✓[/] {report.path} answered with {report.invoices} invoices for {report.first_day} to {report.last_day}."
+        f"[green]✓[/] {report.path} answered with {report.invoices} invoices for {report.first_day} to {report.last_day}.",
+        soft_wrap=True,
     )
     if report.first_page is None:
-        say("    Which number its first page has shows only with more invoices; the client finds out as it reads.")
+        say(
+            "    Which number its first page has shows only with more invoices; the client finds out as it reads.",
+            soft_wrap=True,
+        )
     else:
         say(f"    Its first page has number {report.first_page}.")
     if as_json:
@@ -78,5 +82,12 @@ def _unsaid(text: str, *, soft_wrap: bool = False) -> None:
 def _settings_lines(erp: ErpSettings, settings: PipelineSettings) -> Iterator[str]:
     shown = {**settings.model_dump(), **erp.model_dump()}
     for name, value in sorted(shown.items()):
-        if value is not None:
-            yield f"{variable_name(name)} = {'(set)' if isinstance(value, SecretStr) else value}"
+        if value not in {None, ()}:
+            yield f"{variable_name(name)} = {_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    """As it would be written in a .env file, but for secrets."""
+    if isinstance(value, SecretStr):
+        return "(set)"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -15,6 +15,7 @@ def test_good_settings_are_confirmed_step_by_step(shell: Shell) -> None:
     done = shell.run("check")
     assert done.returncode == 0, done.stderr
     assert "SOFTONE_PASSWORD = (set)" in done.stdout
+    assert "SOFTONE_VAT_RATES = 25,12,6\n" in done.stdout
     assert "/Economy/Billing/CustomerInvoices/Filter answered" in done.stdout
 
 
