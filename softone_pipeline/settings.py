@@ -266,6 +266,11 @@ class PipelineSettings(_Settings):
         return self.duckdb_path.with_name(f"{self.duckdb_path.stem}_pipeline.duckdb")
 
     @property
+    def pace_file(self) -> Path:
+        """What the processes on this database share, so that together they keep SOFTONE_REQUESTS_PER_SECOND."""
+        return self.duckdb_path.with_name(f".{self.duckdb_path.stem}.pace.sqlite")
+
+    @property
     def last_day(self) -> dt.date:
         """The last day that is a partition: today in Sweden, plus `days_ahead`."""
         return stockholm_today() + dt.timedelta(days=self.days_ahead)

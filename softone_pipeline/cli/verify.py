@@ -37,7 +37,7 @@ def verify(first: dt.datetime, last: dt.datetime, page_size: int | None, as_json
     first_day, last_day = first.date(), last.date()
     if first_day > last_day:
         raise click.UsageError(f"--from {first_day} is after --to {last_day}.")
-    with SoftOneClient(proof.other_settings(erp, page_size)) as client:
+    with SoftOneClient(proof.other_settings(erp, page_size), pace_file=settings.pace_file) as client:
         days = proof.verify(
             client,
             lambda: open_published(settings.duckdb_path),

@@ -94,7 +94,7 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
         cost: dict[str, int | float] = {}
         began = time.monotonic()
         try:
-            with softone.client() as client:
+            with softone.client(settings.pace_file) as client:
                 for batch in load_days(
                     client,
                     warehouse.warehouse,
@@ -152,7 +152,7 @@ def _payment_status(settings: PipelineSettings, place: Placement) -> dg.AssetsDe
         cost: dict[str, int | float] = {}
         began = time.monotonic()
         try:
-            with softone.client() as client:
+            with softone.client(settings.pace_file) as client:
                 loaded = load_payments(
                     client,
                     warehouse.warehouse,

@@ -73,9 +73,12 @@ class SoftOneResource(dg.ConfigurableResource[SoftOneClient]):
         return ErpSettings.load(prefix=self.env_prefix, **given)
 
     @contextmanager
-    def client(self) -> Iterator[SoftOneClient]:
-        """A client for the length of one piece of work: one login, one connection pool."""
-        with SoftOneClient(self.settings()) as client:
+    def client(self, pace_file: Path | None = None) -> Iterator[SoftOneClient]:
+        """A client for the length of one piece of work: one login, one connection pool.
+
+        Processes with the same `pace_file` keep the limit on requests per second together.
+        """
+        with SoftOneClient(self.settings(), pace_file=pace_file) as client:
             yield client
 
 

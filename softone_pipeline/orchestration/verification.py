@@ -67,7 +67,7 @@ def build_verification(settings: PipelineSettings, place: Placement) -> dg.Asset
         last = dt.date.fromisoformat(config.last_day) if config.last_day else yesterday
         recent = max(settings.start_date, last - dt.timedelta(days=_DAYS_BACK - 1))
         first = dt.date.fromisoformat(config.first_day) if config.first_day else recent
-        with SoftOneClient(other_settings(softone.settings())) as client:
+        with SoftOneClient(other_settings(softone.settings()), pace_file=settings.pace_file) as client:
             days = verify(
                 client,
                 warehouse.get_connection,

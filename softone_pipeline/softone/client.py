@@ -11,6 +11,7 @@ import datetime as dt
 import functools
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -50,14 +51,21 @@ class SoftOneClient:
     """The ERP's invoices. A context manager; may be shared between threads.
 
     What it learns about the server (token, path, paging) it remembers for as long as it lives, so use one
-    for many windows. `transport` replaces the network, for tests.
+    for many windows. `transport` replaces the network, for tests. Clients of several processes that are given the
+    same `pace_file` keep SOFTONE_REQUESTS_PER_SECOND together.
     """
 
-    def __init__(self, settings: ErpSettings, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        settings: ErpSettings,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        pace_file: Path | None = None,
+    ) -> None:
         self._settings = settings
         self._meter = Meter()
         self._habits = Habits()
-        self._sender = Sender(settings, transport)
+        self._sender = Sender(settings, transport, pace_file)
         self._lock = threading.Lock()
         self._halts: set[threading.Event] = set()
         self._is_closed = False

@@ -12,6 +12,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -63,7 +64,9 @@ SEARCH = Endpoint("Search", "/Economy/Billing/CustomerInvoices/Search")
 class Sender:
     """Sends requests for as long as it takes, and no longer. May be shared between threads."""
 
-    def __init__(self, settings: ErpSettings, transport: httpx.BaseTransport | None) -> None:
+    def __init__(
+        self, settings: ErpSettings, transport: httpx.BaseTransport | None, pace_file: Path | None = None
+    ) -> None:
         silence_urls()
         self._settings = settings
         self._redactor = Redactor(
@@ -83,7 +86,9 @@ class Sender:
         self._http = httpx.Client(
             auth=self._auth,
             transport=MeteredTransport(
-                transport or open_transport(settings), requests_per_second=settings.requests_per_second
+                transport or open_transport(settings),
+                requests_per_second=settings.requests_per_second,
+                pace_file=pace_file,
             ),
             timeout=timeouts(settings),
             follow_redirects=False,

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import logging
 import math
+import sqlite3
 import threading
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from pyrate_limiter import InMemoryBucket, Rate, RateItem
+from pyrate_limiter import AbstractBucket, InMemoryBucket, Rate, RateItem, SQLiteBucket
 
 from softone_pipeline.errors import RequestFailedError
 from softone_pipeline.settings import ErpSettings, is_loopback
 from softone_pipeline.softone.received import Traffic
+
+_log = logging.getLogger("softone_pipeline.softone")
 
 # Where a request carries its Task through httpx, so that the auth flow and the transport find it.
 TASK = "softone_task"
@@ -74,13 +78,24 @@ class Task:
 
 
 class Pace:
-    """Lets requests through no faster than a number a second, evenly and without bursts."""
+    """Lets requests through no faster than a number a second, evenly and without bursts.
 
-    def __init__(self, requests_per_second: float) -> None:
+    Together with every other process of this machine that is given the same file; it holds nothing but moments. Where
+    the file cannot be written each process keeps the pace for itself.
+    """
+
+    def __init__(self, requests_per_second: float, file: Path | None = None) -> None:
         # One at a time, a fixed distance apart, also for 0.5 a second. Above 50 a second, whole milliseconds
         # are too coarse a distance, so a few go together (never more than 20 ms' worth).
         together = math.ceil(requests_per_second / 50)
-        self._bucket = InMemoryBucket([Rate(together, math.ceil(1000 * together / requests_per_second))])
+        self._rate = Rate(together, math.ceil(1000 * together / requests_per_second))
+        self._bucket: AbstractBucket = InMemoryBucket([self._rate])
+        if file is not None:
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                self._bucket = SQLiteBucket.init_from_file([self._rate], db_path=str(file), use_file_lock=True)
+            except (OSError, sqlite3.Error) as error:
+                self._keep_alone(error)
         self._turn = threading.Lock()
 
     def wait(self, halt: threading.Event) -> None:
@@ -88,21 +103,46 @@ class Pace:
         # The library's Limiter would sleep without hearing `halt`, and keeps a thread of its own to tidy up.
         with self._turn:
             while not halt.is_set():
-                now = int(self._bucket.now())  # type: ignore[no-untyped-call]
-                decision = self._bucket.put_decision(RateItem("request", now))
-                if decision.allowed:  # type: ignore[union-attr]
-                    self._bucket.leak(now)
+                try:
+                    wait_ms = self._ask()
+                except (OSError, sqlite3.Error) as error:
+                    self._keep_alone(error)
+                    continue
+                if wait_ms == 0:
                     return
-                halt.wait((decision.retry_after_ms or 1) / 1000)  # type: ignore[union-attr]
+                halt.wait(wait_ms / 1000)
         raise StoppedError
+
+    def close(self) -> None:
+        self._bucket.close()
+
+    def _ask(self) -> int:
+        """Take the turn, and 0; or how long to wait (milliseconds) before asking again."""
+        now = int(self._bucket.now())  # type: ignore[no-untyped-call]
+        decision = self._bucket.put_decision(RateItem("request", now))
+        if decision.allowed:  # type: ignore[union-attr]
+            self._bucket.leak(now)
+            return 0
+        wait_ms: int = decision.retry_after_ms or 1  # type: ignore[union-attr]
+        if wait_ms > 2 * self._rate.interval:
+            # Moments that lie ahead: the clock was set back since.
+            self._bucket.flush()
+        return min(wait_ms, self._rate.interval)
+
+    def _keep_alone(self, error: Exception) -> None:
+        _log.warning("The limit on requests per second is not shared with other processes: %s", error)
+        self._bucket.close()
+        self._bucket = InMemoryBucket([self._rate])
 
 
 class MeteredTransport(httpx.BaseTransport):
     """Paces and counts every request that goes to the transport inside it."""
 
-    def __init__(self, inner: httpx.BaseTransport, *, requests_per_second: float | None) -> None:
+    def __init__(
+        self, inner: httpx.BaseTransport, *, requests_per_second: float | None, pace_file: Path | None = None
+    ) -> None:
         self._inner = inner
-        self._pace = Pace(requests_per_second) if requests_per_second is not None else None
+        self._pace = Pace(requests_per_second, pace_file) if requests_per_second is not None else None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         task: Task = request.extensions[TASK]
@@ -119,6 +159,8 @@ class MeteredTransport(httpx.BaseTransport):
 
     def close(self) -> None:
         self._inner.close()
+        if self._pace is not None:
+            self._pace.close()
 
 
 class _CountedStream(httpx.SyncByteStream):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import itertools
 import json
 import logging
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import httpx
 import pytest
@@ -23,7 +28,7 @@ from softone_pipeline.errors import (
     WindowError,
 )
 from softone_pipeline.softone import InvoiceUnreadable, SoftOneClient, Traffic, Window
-from softone_pipeline.softone.transport import MeteredTransport, StoppedError, _proxy_for, silence_urls
+from softone_pipeline.softone.transport import MeteredTransport, Pace, StoppedError, _proxy_for, silence_urls
 from softone_pipeline_tests.softone.conftest import Connect, settings_for
 from softone_pipeline_tests.softone.fake_erp import (
     DAY,
@@ -202,6 +207,66 @@ def test_no_more_requests_are_sent_than_the_rate_allows(
     if rate == 20:
         # in no second more than the rate, but for the unpunctuality of threads
         assert max(sum(start <= at < start + 1 for at in times) for start in times) <= 24
+
+
+_PACED = """
+import sys, threading, time
+from pathlib import Path
+from softone_pipeline.softone.transport import Pace
+pace = Pace(20.0, Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(20):
+    pace.wait(threading.Event())
+    print(time.monotonic(), flush=True)
+"""
+
+
+def test_processes_that_share_a_pace_keep_the_rate_together(tmp_path: Path) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _PACED, str(tmp_path / "pace.sqlite")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    moments: list[float] = []
+    threads = [
+        threading.Thread(target=lambda each=process: moments.extend(map(float, each.communicate("\n")[0].split())))
+        for process in processes
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(moments) == 40
+    # One alone takes 0.95 s.
+    assert max(moments) - min(moments) >= 0.95 * 39 / 20
+
+
+def test_a_clock_that_was_set_back_holds_nobody_up(tmp_path: Path) -> None:
+    pace = Pace(20.0, tmp_path / "pace.sqlite")
+    pace.wait(threading.Event())
+    with contextlib.closing(sqlite3.connect(tmp_path / "pace.sqlite")) as file, file:
+        assert file.execute("update rate_bucket set item_timestamp = item_timestamp + 3600000").rowcount == 1
+    pace.wait(threading.Event())
+    pace.close()
+
+
+def test_a_pace_that_cannot_be_shared_is_kept_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("no folder")
+    began = time.monotonic()
+    pace = Pace(20.0, tmp_path / "file" / "pace.sqlite")
+    for _ in range(5):
+        pace.wait(threading.Event())
+    pace.close()
+    assert time.monotonic() - began >= 0.95 * 4 / 20
+    assert "is not shared with other processes" in caplog.text
 
 
 # --- single invoices
