@@ -182,6 +182,12 @@ class PipelineSettings(_Settings):
     )
     published_mode: str = Field(default="0440", description="Who may read the published database, in octal digits.")
 
+    duckdb_memory_limit: str | None = Field(
+        default=None,
+        pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B|%)$",
+        description="How much memory DuckDB may take while loading, like 1GB; what is beyond goes to a temporary folder.",
+    )
+
     alert_webhook: SecretStr | None = Field(
         default=None, description="Where alerts are posted as JSON. https; plain http only to this machine. A secret."
     )
@@ -259,6 +265,11 @@ class PipelineSettings(_Settings):
         if value > stockholm_today():
             raise ValueError("should not lie in the future")
         return value
+
+    @property
+    def duckdb_config(self) -> dict[str, str]:
+        """DuckDB's own configuration, for whoever opens the pipeline's file."""
+        return {"memory_limit": self.duckdb_memory_limit} if self.duckdb_memory_limit else {}
 
     @property
     def warehouse_path(self) -> Path:

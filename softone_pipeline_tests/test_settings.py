@@ -9,6 +9,7 @@ import pytest
 
 from softone_pipeline.errors import SettingsError
 from softone_pipeline.settings import ErpSettings, PipelineSettings
+from softone_pipeline.tables.rebuild import warehouse_of
 
 KEYS = {"company_api_key": "c-secret", "connect_api_key": "k-secret", "username": "u", "password": "p-secret"}
 
@@ -46,6 +47,14 @@ def test_plain_http_is_for_loopback_only(url: str) -> None:
 def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="SOFTONE_BASE_URL"):
         ErpSettings.load(**KEYS, base_url=url)
+
+
+def test_the_memory_limit_is_duckdbs(tmp_path: Path) -> None:
+    settings = PipelineSettings.load(duckdb_path=tmp_path / "softone.duckdb", duckdb_memory_limit="1 GiB")
+    with warehouse_of(settings).connect() as connection:
+        assert connection.execute("select current_setting('memory_limit')").fetchall() == [("1.0 GiB",)]
+    with pytest.raises(SettingsError, match="SOFTONE_DUCKDB_MEMORY_LIMIT"):
+        PipelineSettings.load(duckdb_memory_limit="much")
 
 
 def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,7 @@ class WarehouseResource(DuckDBResource):
         return cls(
             database=str(settings.warehouse_path),
             published_database=str(settings.duckdb_path),
+            connection_config=settings.duckdb_config,
             mode=int(settings.duckdb_mode, 8),
         )
 

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 def warehouse_of(settings: PipelineSettings) -> Warehouse:
     """The pipeline's own file, with every declared table."""
-    return Warehouse(settings.warehouse_path, TABLES, macros=MACROS, mode=int(settings.duckdb_mode, 8))
+    return Warehouse(
+        settings.warehouse_path,
+        TABLES,
+        macros=MACROS,
+        config=settings.duckdb_config,
+        mode=int(settings.duckdb_mode, 8),
+    )
 
 
 def rebuild_derived(connection: duckdb.DuckDBPyConnection, settings: PipelineSettings) -> None:

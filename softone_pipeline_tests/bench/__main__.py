@@ -75,10 +75,15 @@ def _environment(contender: Contender, folder: Path, address: str) -> dict[str, 
 @click.option("--rounds", default=5, show_default=True, help="How often each contender runs.")
 @click.option("--only", "wanted", multiple=True, type=click.Choice(PARTS), help="These parts; all without it.")
 @click.option("--million", is_flag=True, help="1,000 days of 1,000 invoices: with --only day --rounds 1, some minutes.")
+@click.option("--big-day", is_flag=True, help="One day of 200,000 invoices: with --only load --rounds 1, some minutes.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keeps the rendered invoices for another time.")
-def main(days: int, per_day: int, rounds: int, wanted: tuple[str, ...], million: bool, folder: Path | None) -> None:
+def main(
+    days: int, per_day: int, rounds: int, wanted: tuple[str, ...], million: bool, big_day: bool, folder: Path | None
+) -> None:
     if million:
         days, per_day = 1000, 1000
+    if big_day:
+        days, per_day = 1, 200_000
     with tempfile.TemporaryDirectory() as made:
         data = render((folder or Path(made)) / f"{days}x{per_day}", days=days, per_day=per_day)
         by_part = parts(data)

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 
 from softone_pipeline.settings import ErpSettings, PipelineSettings
 from softone_pipeline.softone import SoftOneClient, Window
-from softone_pipeline.tables import MACROS, MART_TABLES, TABLES
+from softone_pipeline.tables import MART_TABLES
 from softone_pipeline.tables.core.refresh import refresh_core, set_variables
 from softone_pipeline.tables.raw.loading import load_days
-from softone_pipeline.warehouse import Warehouse, publish
+from softone_pipeline.tables.rebuild import warehouse_of
+from softone_pipeline.warehouse import publish
 from softone_pipeline_tests.bench.data import first_days
 
 LOOKBACK_DAYS = 60
@@ -28,7 +29,7 @@ class Library:
 
     def __init__(self) -> None:
         self.settings = PipelineSettings.load()
-        self.warehouse = Warehouse(self.settings.warehouse_path, TABLES, macros=MACROS)
+        self.warehouse = warehouse_of(self.settings)
         self.requests = 0
         self.seconds: dict[str, float] = {}
 

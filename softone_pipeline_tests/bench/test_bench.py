@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 import pytest
 
 from softone_pipeline_tests.bench.__main__ import serving
-from softone_pipeline_tests.bench.data import ADVERSARIAL, FIRST_DAY, DataSet, render
+from softone_pipeline_tests.bench.data import ADVERSARIAL, FIRST_DAY, DataSet, first_days, render
 from softone_pipeline_tests.bench.exactness import problems
 
 
@@ -21,9 +23,17 @@ def data(tmp_path: Path) -> DataSet:
 @pytest.fixture
 def loaded(data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the library contender publishes of the invoices served."""
+    path = tmp_path / "softone.duckdb"
+    load(data, path, monkeypatch)
+    return path
+
+
+def load(
+    data: DataSet, path: Path, monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, float]:
+    """The library contender's remarks."""
     from softone_pipeline_tests.bench.contender import library
 
-    path = tmp_path / "softone.duckdb"
     with serving(data) as address:
         for name, value in {
             "BASE_URL": address,
@@ -32,14 +42,23 @@ def loaded(data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
             "CONNECT_API_KEY": "b",
             "START_DATE": str(FIRST_DAY),
             "DUCKDB_PATH": str(path),
+            **settings,
         }.items():
             monkeypatch.setenv(f"SOFTONE_{name}", value)
-        library([FIRST_DAY, data.expected.last_day])
-    return path
+        return library(first_days(data.expected.days))
 
 
 def test_every_amount_served_is_exact_or_quarantined_by_name(loaded: Path, data: DataSet) -> None:
     assert problems(loaded, data.expected) == []
+
+
+def test_a_big_day_takes_two_requests_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In small what `--big-day` does with 200,000: a page and a look at its border, however many pages there are."""
+    data = render(tmp_path / "data", days=1, per_day=4000)
+    path = tmp_path / "softone.duckdb"
+    done = load(data, path, monkeypatch, {"PAGE_SIZE": "40"})
+    assert problems(path, data.expected) == []
+    assert 200 <= done["requests"] <= 205
 
 
 def test_one_ore_and_one_lost_quarantine_are_noticed(loaded: Path, data: DataSet) -> None:
