@@ -129,7 +129,7 @@ def test_ctrl_c_stops_at_once_and_says_how_to_go_on(shell: Shell, erp: Sandbox) 
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "the same command again goes on" in said
+    assert "The same command again goes on" in said
     assert "Traceback" not in said
 
 
