@@ -37,7 +37,8 @@ def forget(customer_nr: str, *, dry_run: bool, yes: bool) -> None:
     Name, number, organisation number and free text go: from raw and its history, quarantine, core, marts, the
     published copy, Dagster's history and captured output. Exported files that name the customer are deleted. Amounts
     stay, under a pseudonym, so that VAT still ties. What the ERP sends of the customer later is stored without
-    identity too. Needs SOFTONE_HASH_KEY. Backups are out of reach; they are named.
+    identity too. Needs SOFTONE_HASH_KEY. Backups, and a history that Dagster
+    keeps in PostgreSQL, are out of reach; they are named, and what to do.
     """
     settings = PipelineSettings.load()
     if settings.hash_key is None:

@@ -36,7 +36,10 @@ def scrub_history(home: Path, identity: Identity, *, dry_run: bool = False) -> S
     if settings.exists() and re.search(
         r"^[^#\n]*(?:postgres|mysql)", settings.read_text(encoding="utf-8"), re.MULTILINE
     ):
-        out_of_reach.append(f"Dagster's history lies in a database server ({settings}): only files were looked through")
+        out_of_reach.append(
+            f"Dagster's history lies in a database server ({settings}), where nothing was changed. Delete the runs that name "
+            "the customer in the UI, under Runs; the tables' previews and the checks' findings are in their events."
+        )
     for path in sorted(path for path in home.rglob("*") if path.is_file() and not path.is_symlink()):
         try:
             if path.name.endswith(("-wal", "-shm", "-journal")):

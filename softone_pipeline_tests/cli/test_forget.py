@@ -11,7 +11,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+import softone_pipeline
+from softone_pipeline.orchestration import instance
+from softone_pipeline.orchestration.forgetting import scrub_history
 from softone_pipeline.sandbox import Company, Sandbox
+from softone_pipeline.tables.raw.forgetting import Identity
 from softone_pipeline_tests.cli.conftest import FIRST_DAY, Shell
 
 KEY = "a key of the tests, long enough"
@@ -97,3 +101,21 @@ def test_a_forgotten_customer_is_nowhere_and_does_not_come_back(shell: Shell, co
     assert without_key.returncode == 1
     assert "SOFTONE_HASH_KEY" in without_key.stderr
     assert where(shell.folder, name) == set()
+
+
+_OURS = Path(instance.__file__).with_name("dagster.yaml").read_text("utf-8")
+_POSTGRES = (Path(softone_pipeline.__file__).parent / "docs" / "deployment" / "dagster.yaml").read_text("utf-8")
+_POSTGRES_BY_MODULE = "run_storage:\n  module: dagster_postgres.run_storage\n  class: PostgresRunStorage\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_out_of_reach"),
+    [(_OURS, False), (f"# no postgres here\n{_OURS}", False), (_POSTGRES, True), (_POSTGRES_BY_MODULE, True)],
+    ids=["ours", "a remark", "PostgreSQL", "PostgreSQL by module"],
+)
+def test_a_history_in_a_database_server_is_named_with_what_to_do(
+    tmp_path: Path, settings: str, is_out_of_reach: bool
+) -> None:
+    (tmp_path / "dagster.yaml").write_text(settings, encoding="utf-8")
+    found = scrub_history(tmp_path, Identity("11357", "~pseudonym"), dry_run=True)
+    assert ["Delete the runs that name the customer" in line for line in found.out_of_reach] == [True] * is_out_of_reach
