@@ -82,6 +82,7 @@ class Warehouse:
             "preserve_insertion_order": "false",
             # Row groups are joined where `compact` says so. At every checkpoint, a large load would be written many times.
             "max_vacuum_tasks": "0",
+            "write_buffer_row_group_count": "1",
             "storage_compatibility_version": STORAGE_VERSION,
         }
         self.lock_timeout_seconds = lock_timeout_seconds
@@ -122,11 +123,11 @@ class Warehouse:
     def transaction(self, *, compact: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Like `connect`, in one transaction: all of it is written, or nothing.
 
-        `compact`: small row groups, of which every load leaves one in each table, are joined on the way out.
+        `compact`: some small row groups, of which every load leaves one in each table, are joined on the way out.
         """
         with self.connect() as connection:
             if compact:
-                connection.execute("reset max_vacuum_tasks")
+                connection.execute("set max_vacuum_tasks = 4")
             with _transaction(connection):
                 yield connection
 

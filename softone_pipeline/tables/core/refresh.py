@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
     from softone_pipeline.settings import PipelineSettings
 
+# So many invoices are derived at a time, that memory does not grow with their number.
+_AT_ONCE = 200_000
+
+_ALL = "select invoice_id from raw.customer_invoices where latest and company = $company"
+
 # An invoice differs when its newest version, its being missing, or its flag is not what core was derived from.
 _DIFFERENT = """
 select coalesce(version.invoice_id, invoices.invoice_id) as invoice_id
@@ -69,27 +74,31 @@ def refresh_core(connection: duckdb.DuckDBPyConnection, settings: PipelineSettin
         connection.execute(
             f"insert into {BUILD_STATE.qualified_name} values (?, ?, now())", [settings.company, fingerprint]
         )
-        connection.execute("create or replace temp table different as select null::bigint as invoice_id limit 0")
-    else:
-        connection.execute(f"create or replace temp table different as {_DIFFERENT}", company)
-    refreshed = _count(connection, "different")
-    if whole:
-        connection.execute("reset variable invoice_ids")
         for table in (INVOICE_ROWS, INVOICES):
             connection.execute(f"delete from {table.qualified_name} where company = $company", company)
-    elif refreshed:
-        connection.execute("set variable invoice_ids = (select list(invoice_id) from different)")
+    connection.execute(
+        f"""
+        create or replace temp table different as
+        select invoice_id, (row_number() over (order by invoice_id) - 1) // {_AT_ONCE} as part
+        from ({_ALL if whole else _DIFFERENT})
+        """,
+        company,
+    )
+    for (part,) in connection.execute("select distinct part from different order by part").fetchall():
+        connection.execute(
+            "set variable invoice_ids = (select list(invoice_id) from different where part = $part)", {"part": part}
+        )
         for table in (INVOICE_ROWS, INVOICES):
-            connection.execute(
-                f"delete from {table.qualified_name} "
-                "where company = $company and invoice_id in (select invoice_id from different)",
-                company,
-            )
-    if whole or refreshed:
-        INVOICE_ROWS.insert_selected(connection)
-        inserted = INVOICES.insert_selected(connection)
-        refreshed = inserted if whole else refreshed
+            if not whole:
+                connection.execute(
+                    f"delete from {table.qualified_name} "
+                    "where company = $company and invoice_id in (select unnest(getvariable('invoice_ids')))",
+                    company,
+                )
+        for table in (INVOICE_ROWS, INVOICES):
+            table.insert_selected(connection)
     connection.execute("reset variable invoice_ids")
+    refreshed = _count(connection, "different")
     connection.execute("drop table different")
     return Refreshed(
         invoices_refreshed=refreshed,
