@@ -323,3 +323,24 @@ def test_an_invoice_whose_sums_do_not_fit_is_quarantined_and_stops_no_other(hous
         (1, "InvoiceRows"),
         (2, "InvoiceRows"),
     ]
+
+
+def test_what_is_derived_in_parts_is_what_is_derived_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def core() -> list[list[tuple[Any, ...]]]:
+        return [house.rows(f"from core.{table} order by all") for table in ("invoices", "invoice_rows")]
+
+    days = [EXAMPLE_DAY + dt.timedelta(days=n) for n in range(2)]
+    first = [invoice(number, day=days[number % 2]) for number in range(1, 12)]
+    house.land(*(house.window(1 + n, first[1 - n :: 2], day=days[n]) for n in range(2)))
+    later = [invoice(number, day=days[0], CustomerName="Åsa Öberg") for number in range(2, 12, 2)]
+    monkeypatch.setattr("softone_pipeline.tables.core.refresh._AT_ONCE", 3)
+    house.refresh()
+    house.land(house.window(5, later, day=days[0]))
+    house.refresh()
+    in_parts = core()
+    assert len(in_parts[0]) == 11
+    monkeypatch.undo()
+    with house.warehouse.transaction() as connection:
+        connection.execute("delete from core.build_state")
+    house.refresh()
+    assert core() == in_parts
