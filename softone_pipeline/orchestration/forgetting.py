@@ -37,8 +37,8 @@ def scrub_history(home: Path, identity: Identity, *, dry_run: bool = False) -> S
         r"^[^#\n]*(?:postgres|mysql)", settings.read_text(encoding="utf-8"), re.MULTILINE
     ):
         out_of_reach.append(
-            f"Dagster's history lies in a database server ({settings}), where nothing was changed. Delete the runs that name "
-            "the customer in the UI, under Runs; the tables' previews and the checks' findings are in their events."
+            f"Dagster's history lies in a database server ({settings}), where nothing was changed. Delete the runs that "
+            "name the customer in the UI, refresh every table once, and delete what is older from asset_check_executions"
         )
     for path in sorted(path for path in home.rglob("*") if path.is_file() and not path.is_symlink()):
         try:

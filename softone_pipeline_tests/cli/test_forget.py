@@ -118,4 +118,6 @@ def test_a_history_in_a_database_server_is_named_with_what_to_do(
 ) -> None:
     (tmp_path / "dagster.yaml").write_text(settings, encoding="utf-8")
     found = scrub_history(tmp_path, Identity("11357", "~pseudonym"), dry_run=True)
-    assert ["Delete the runs that name the customer" in line for line in found.out_of_reach] == [True] * is_out_of_reach
+    assert ["Delete the runs that name the customer in the UI" in line for line in found.out_of_reach] == [
+        True
+    ] * is_out_of_reach
