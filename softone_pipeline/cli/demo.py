@@ -119,14 +119,19 @@ def _inside(folder: Path) -> Iterator[None]:
 
 
 def _show_tables(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    rows = connection.execute(
+    tables = connection.execute(
         """
-        select schema_name || '.' || table_name, estimated_size, split_part(comment, '.', 1)
+        select schema_name || '.' || table_name, split_part(comment, '.', 1)
         from duckdb_tables()
         where schema_name in ('raw', 'core', 'mart')
         order by list_position(['raw', 'core', 'mart'], schema_name), table_name
         """
     ).fetchall()
+    # Counted: DuckDB's own estimate still holds rows that were deleted.
+    rows = [
+        (table, count[0] if (count := connection.execute(f"select count(*) from {table}").fetchone()) else 0, grain)
+        for table, grain in tables
+    ]
     print_table("What came out", ("table", "rows", "one row per …"), rows)
     return {table: count for table, count, _ in rows}
 
