@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ import pytest
 from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.tables import MACROS, TABLES
 from softone_pipeline.warehouse import Warehouse
+
+# Tests run in the background of a shell have SIGINT ignored, and so would have everything that they start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

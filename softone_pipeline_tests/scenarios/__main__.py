@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import signal
 import sys
 import time
 from collections import Counter
@@ -16,7 +17,9 @@ from softone_pipeline_tests.scenarios.playing import Outcome, play
 def telling(wanted: int, *, seed: int, jobs: int) -> Iterator[Outcome]:
     """Outcomes from `seed` on, until `wanted` of them were telling; the others are redrawn and not counted."""
     found = 0
-    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=400) as pool:
+    # In a shell's background SIGINT is ignored, Dagster makes SIGTERM like it, and the pool could not end its processes.
+    heed = (signal.SIGINT, signal.SIG_DFL)
+    with multiprocessing.get_context("spawn").Pool(jobs, signal.signal, heed, maxtasksperchild=400) as pool:
         for outcome in pool.imap_unordered(play, _seeds(seed, 3 * wanted + 20), chunksize=1):
             if outcome.is_telling or outcome.wrong:
                 found += 1
