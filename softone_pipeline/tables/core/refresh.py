@@ -74,8 +74,6 @@ def refresh_core(connection: duckdb.DuckDBPyConnection, settings: PipelineSettin
         connection.execute(
             f"insert into {BUILD_STATE.qualified_name} values (?, ?, now())", [settings.company, fingerprint]
         )
-        for table in (INVOICE_ROWS, INVOICES):
-            connection.execute(f"delete from {table.qualified_name} where company = $company", company)
     connection.execute(
         f"""
         create or replace temp table different as
@@ -84,17 +82,13 @@ def refresh_core(connection: duckdb.DuckDBPyConnection, settings: PipelineSettin
         """,
         company,
     )
+    derived_again = "true" if whole else "invoice_id in (select invoice_id from different)"
+    for table in (INVOICE_ROWS, INVOICES):
+        connection.execute(f"delete from {table.qualified_name} where company = $company and {derived_again}", company)
     for (part,) in connection.execute("select distinct part from different order by part").fetchall():
         connection.execute(
             "set variable invoice_ids = (select list(invoice_id) from different where part = $part)", {"part": part}
         )
-        for table in (INVOICE_ROWS, INVOICES):
-            if not whole:
-                connection.execute(
-                    f"delete from {table.qualified_name} "
-                    "where company = $company and invoice_id in (select unnest(getvariable('invoice_ids')))",
-                    company,
-                )
         for table in (INVOICE_ROWS, INVOICES):
             table.insert_selected(connection)
     connection.execute("reset variable invoice_ids")
