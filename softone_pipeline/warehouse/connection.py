@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from softone_pipeline.errors import WarehouseAccessError, WarehouseVersionError
-from softone_pipeline.warehouse.copying import STORAGE_VERSION, copy_database, created_with, remove_database, wal
+from softone_pipeline.warehouse.copying import STORAGE_VERSION, copy_database, created_with, replaced
 from softone_pipeline.warehouse.disk import disk_trouble, why_not_written
 from softone_pipeline.warehouse.locking import open_when_free
 from softone_pipeline.warehouse.table import Table
@@ -142,19 +142,12 @@ class Warehouse:
 
     def _copy_whole(self, connection: duckdb.DuckDBPyConnection, target: Path) -> None:
         """A fresh copy of the connected file at `target`, whole or not at all."""
-        temporary = target.with_name(f".{target.name}.new")
-        try:
-            remove_database(temporary)
+        with replaced(
+            target,
+            failing=f"A fresh copy of {self.path} could not be written to",
+            still_stands="What stood there still stands.",
+        ) as temporary:
             copy_database(connection, temporary, mode=self.mode)
-            wal(target).unlink(missing_ok=True)
-            os.replace(temporary, target)
-        except (OSError, duckdb.Error) as error:
-            with contextlib.suppress(OSError):
-                remove_database(temporary)
-            raise WarehouseAccessError(
-                f"A fresh copy of {self.path} could not be written to {target}: {why_not_written(error)} What stood there still stands.",
-                path=str(target),
-            ) from error
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         """Opens the file that lies at the path: one that was replaced while we waited for its lock is let go of."""

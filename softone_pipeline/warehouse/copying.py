@@ -5,6 +5,7 @@ A fresh copy also holds no trace of what was deleted: DuckDB keeps the bytes of 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+
+from softone_pipeline.errors import WarehouseAccessError
+from softone_pipeline.warehouse.disk import why_not_written
 
 # Analysts' tools are built on DuckDB 1.5 and cannot open a file in the default format of 2.0.
 STORAGE_VERSION = "v1.5.0"
@@ -32,6 +36,30 @@ def copy_database(connection: duckdb.DuckDBPyConnection, target: Path, *, mode: 
         finally:
             connection.execute("detach fresh_copy")
     os.chmod(target, mode)
+
+
+@contextmanager
+def replaced(target: Path, *, failing: str, still_stands: str) -> Iterator[Path]:
+    """A path to write a database to, which then takes the target's place in one atomic step: whole or not at all.
+
+    One fixed name beside the target: whoever writes holds the pipeline's own file, so there is never a second one at it,
+    and what a killed process left is cleared by the next. Raises WarehouseAccessError, put together of `failing`, the
+    reason and `still_stands`; what was there then still is.
+    """
+    temporary = target.with_name(f".{target.name}.new")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_database(temporary)
+        yield temporary
+        # Left by somebody who opened what was there for writing and was killed: it would stop the new one from opening.
+        wal(target).unlink(missing_ok=True)
+        os.replace(temporary, target)
+    except (OSError, duckdb.Error) as error:
+        with contextlib.suppress(OSError):
+            remove_database(temporary)
+        raise WarehouseAccessError(
+            f"{failing} {target}: {why_not_written(error)} {still_stands}", path=str(target)
+        ) from error
 
 
 def remove_database(path: Path) -> None:

@@ -19,8 +19,7 @@ import duckdb
 
 from softone_pipeline.errors import OutdatedCopyError, WarehouseAccessError
 from softone_pipeline.warehouse.connection import Warehouse
-from softone_pipeline.warehouse.copying import created_with, remove_database, wal
-from softone_pipeline.warehouse.disk import why_not_written
+from softone_pipeline.warehouse.copying import created_with, replaced
 from softone_pipeline.warehouse.locking import open_when_free
 
 # Readable by the owner and the group, written by nobody: it is replaced whole, never changed.
@@ -49,33 +48,25 @@ def publish(warehouse: Warehouse, path: Path, *, mode: int = PUBLISHED_MODE) -> 
     then stands.
     """
     started = time.monotonic()
-    # One fixed name: whoever publishes holds the pipeline's own file, so there is never a second one at it,
-    # and what a killed process left is cleared by the next.
-    temporary = path.with_name(f".{path.name}.new")
-    with contextlib.ExitStack() as later, warehouse.connect() as connection:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            remove_database(temporary)
-            connection.execute("checkpoint")
-            # Closed only when DuckDB has let go of the file: a process that closes any descriptor of a file loses
-            # its lock on it (POSIX), and DuckDB's is one.
-            source = later.enter_context(warehouse.path.open("rb"))
-            with created_with(mode), temporary.open("xb") as target:
-                shutil.copyfileobj(source, target, _CHUNK)
-                target.flush()
-                os.fsync(target.fileno())
-            os.chmod(temporary, mode)
-            size = temporary.stat().st_size
-            # Left by somebody who opened the old copy for writing and was killed: it would stop the new one from opening.
-            wal(path).unlink(missing_ok=True)
-            os.replace(temporary, path)
-        except (OSError, duckdb.Error) as error:
-            with contextlib.suppress(OSError):
-                remove_database(temporary)
-            raise WarehouseAccessError(
-                f"The copy for analysts could not be published to {path}: {why_not_written(error)} The earlier copy still stands.",
-                path=str(path),
-            ) from error
+    with (
+        contextlib.ExitStack() as later,
+        warehouse.connect() as connection,
+        replaced(
+            path,
+            failing="The copy for analysts could not be published to",
+            still_stands="The earlier copy still stands.",
+        ) as temporary,
+    ):
+        connection.execute("checkpoint")
+        # Closed only when DuckDB has let go of the file: a process that closes any descriptor of a file loses its lock
+        # on it (POSIX), and DuckDB's is one.
+        source = later.enter_context(warehouse.path.open("rb"))
+        with created_with(mode), temporary.open("xb") as target:
+            shutil.copyfileobj(source, target, _CHUNK)
+            target.flush()
+            os.fsync(target.fileno())
+        os.chmod(temporary, mode)
+        size = temporary.stat().st_size
     return Published(path=path, size_bytes=size, seconds=time.monotonic() - started)
 
 
