@@ -68,12 +68,10 @@ class Page:
 
     number: int
     invoices: list[PageInvoice]
+    keys: list[Key]
+    """The invoices' keys, in their order."""
     is_new: bool
     """Whether it brought an invoice, or another text of one, that no page before it had."""
-
-    @property
-    def keys(self) -> list[Key]:
-        return [invoice.key for invoice in self.invoices]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ class Reading:
     @property
     def invoices(self) -> dict[Key, PageInvoice]:
         """Each invoice once, by what identifies it; of one received twice, the last."""
-        return {invoice.key: invoice for page in self.content for invoice in page.invoices}
+        return {key: invoice for page in self.content for key, invoice in zip(page.keys, page.invoices, strict=True)}
 
     @property
     def tally(self) -> Counter[Key]:
@@ -146,26 +144,25 @@ def read_pages(ask: Ask, habits: Habits) -> Iterator[Page]:
     """Page after page, up to one that is empty, brings nothing new, or is smaller than another has been."""
     base = habits.first_page
     number, invoices = _first_page(ask, habits) if base is None else (base, ask(base))
+    before: list[Page] = []
     seen: set[Key] = set()
-    seen_texts: set[int] = set()
     page_1_repeats = False
     only_other_texts = False
     while True:
-        keys = {invoice.key for invoice in invoices}
-        texts = {hash(invoice.received.payload) for invoice in invoices}
-        has_new_keys = not keys <= seen
-        is_new = has_new_keys or not texts <= seen_texts
+        keys = [invoice.key for invoice in invoices]
+        has_new_keys = not seen.issuperset(keys)
+        is_new = has_new_keys or _has_new_text(invoices, before)
         if keys and seen.isdisjoint(keys):
             # a page of its own, and not one that new invoices have pushed a little further
             if number == 1 and seen and base is None:
                 _learn_to_count_from(0, ask, habits, page_0=seen)
             elif number == 2 and page_1_repeats:
                 _learn_to_count_from(1, ask, habits, page_0=seen)
-        seen |= keys
-        seen_texts |= texts
+        seen.update(keys)
         if is_new:
             habits.learn_size(invoices)
-        yield Page(number, invoices, is_new)
+        before.append(Page(number, invoices, keys, is_new))
+        yield before[-1]
         if has_new_keys:
             is_end = habits.is_last(invoices)
             only_other_texts = False
@@ -183,6 +180,14 @@ def read_pages(ask: Ask, habits: Habits) -> Iterator[Page]:
             return
         number += 1
         invoices = ask(number)
+
+
+def _has_new_text(invoices: list[PageInvoice], before: list[Page]) -> bool:
+    """Whether an invoice has a text that no page before had."""
+    if not invoices:
+        return False
+    texts = {invoice.received.payload for page in before for invoice in page.invoices}
+    return any(invoice.received.payload not in texts for invoice in invoices)
 
 
 def _first_page(ask: Ask, habits: Habits) -> tuple[int, list[PageInvoice]]:

@@ -5,7 +5,6 @@ Amounts, dates, codes and article numbers stay to the letter. When it is applied
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import hmac
 import json
@@ -90,7 +89,7 @@ class Pseudonymiser:
     def received(self, invoice: ReceivedInvoice) -> ReceivedInvoice:
         """The invoice as it may be stored."""
         payload = self.payload(invoice.payload)
-        return invoice if payload == invoice.payload else dataclasses.replace(invoice, payload=payload)
+        return invoice if payload == invoice.payload else msgspec.structs.replace(invoice, payload=payload)
 
     def payload(self, payload: str) -> str:
         """The payload as it may be stored. What is nobody's that we hide stays to the letter."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class ReceivedInvoice:
+
+class ReceivedInvoice(msgspec.Struct, frozen=True, gc=False):
     """One invoice, as received and not yet judged."""
 
     payload: str

@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from softone_pipeline.errors import SettingsError
@@ -174,7 +175,7 @@ def _window(house: House, payloads: list[str]) -> Window:
     taken = [received(json.loads(payload)) for payload in payloads]
     return dataclasses.replace(
         house.window(1, []),
-        invoices=tuple(dataclasses.replace(one, payload=payload) for one, payload in zip(taken, payloads, strict=True)),
+        invoices=tuple(replace(one, payload=payload) for one, payload in zip(taken, payloads, strict=True)),
     )
 
 
