@@ -31,15 +31,16 @@ _Flow = Generator[httpx.Request, httpx.Response, None]
 
 
 class _Token:
-    """A token, when it was asked for (monotonic seconds), and whether it has ever been taken."""
+    """A token, when it was asked for (monotonic seconds), whether it has ever been taken, and the URLs it is part of."""
 
-    __slots__ = ("asked_at", "given", "has_worked", "value")
+    __slots__ = ("asked_at", "given", "has_worked", "urls", "value")
 
     def __init__(self, value: str, *, asked_at: float, given: bool = False) -> None:
         self.value = value
         self.asked_at = asked_at
         self.given = given
         self.has_worked = False
+        self.urls: dict[httpx.URL, httpx.URL] = {}
 
 
 class TokenAuth(httpx.Auth):
@@ -79,7 +80,9 @@ class TokenAuth(httpx.Auth):
         said: str | None = None
         for _ in range(_MOST_TOKENS_PER_SEND):
             token = yield from self._token_other_than(token, request, said)
-            request.url = self._with_keys(bare, token)
+            if bare not in token.urls:
+                token.urls[bare] = self._with_keys(bare, token)
+            request.url = token.urls[bare]
             response = yield request
             response.read()
             if response.status_code != 401:

@@ -40,7 +40,7 @@ from softone_pipeline.softone.threads import in_order
 from softone_pipeline.softone.transport import Meter, Task
 
 # The parameters that the vendor document's URL carries besides the keys.
-_FILTER_QUERY: dict[str, str | int] = {"importId": 0, "specialFunctionalities": ""}
+_FILTER_QUERY = "importId=0&specialFunctionalities="
 _CHECK_DAYS = 7
 _CHECK_INVOICES = 5
 # Read while the caller writes what it was given: about what it writes at once.
@@ -184,7 +184,7 @@ class SoftOneClient:
         }
         with self._working() as halt:
             task = Task(f"company {self._settings.company}, Search {_span(first_day, last_day)}", self._meter, halt)
-            return self._sender.post(SEARCH, body, read_search, task, query={"maxNrRows": max_rows})
+            return self._sender.post(SEARCH, body, read_search, task, query=f"maxNrRows={max_rows}")
 
     @contextlib.contextmanager
     def _working(self) -> Iterator[threading.Event]:

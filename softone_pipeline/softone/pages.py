@@ -96,9 +96,7 @@ def split_page(body: bytes) -> list[PageInvoice]:
         # Two passes over the page cost less than decoding every invoice by itself.
         heads = _HEADS.decode(body)
         texts = [str(raw, "utf-8") for raw in _TEXTS.decode(body)]
-        invoices = [
-            _build(text, head.invoice_id, head.invoice_date) for text, head in zip(texts, heads, strict=True)
-        ]
+        invoices = [_build(text, head.invoice_id, head.invoice_date) for text, head in zip(texts, heads, strict=True)]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # no list of objects, or none by the strict rules
         invoices = _split_slowly(body)

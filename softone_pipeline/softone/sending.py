@@ -47,6 +47,9 @@ T = TypeVar("T")
 
 _LONGEST_BACKOFF = 16.0
 
+# The same few addresses again and again, and without the keys: read once.
+_url = functools.lru_cache(maxsize=64)(httpx.URL)
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -123,14 +126,14 @@ class Sender:
         read: Callable[[bytes], T],
         task: Task,
         *,
-        query: Mapping[str, str | int],
+        query: str,
     ) -> T:
         """Post `body` and return what `read` makes of the answer, after up to `max_attempts` attempts.
 
         `read` raises NoInvoiceListError when the answer is not what it should be: that is worth another
-        attempt. Raises RequestFailedError when the attempts are used up, RequestRefusedError for a 4xx or a
-        lasting redirect, EndpointNotFoundError when no known path answers, AuthenticationError, and StoppedError on
-        `task.halt`.
+        attempt. `query` stands in the URL besides keys and token. Raises RequestFailedError when the attempts are
+        used up, RequestRefusedError for a 4xx or a lasting redirect, EndpointNotFoundError when no known path
+        answers, AuthenticationError, and StoppedError on `task.halt`.
         """
         retrying = Retrying(
             retry=retry_if_exception_type(TransientError),
@@ -159,7 +162,7 @@ class Sender:
         content: bytes,
         read: Callable[[bytes], T],
         task: Task,
-        query: Mapping[str, str | int],
+        query: str,
     ) -> T:
         known = self._paths.get(endpoint)
         path = known or self._first_guess(endpoint)
@@ -195,14 +198,13 @@ class Sender:
             missing = endpoint in self._first_is_missing
         return endpoint.other_path if missing and endpoint.other_path else endpoint.path
 
-    def _send(self, path: str, content: bytes, task: Task, query: Mapping[str, str | int]) -> httpx.Response:
+    def _send(self, path: str, content: bytes, task: Task, query: str) -> httpx.Response:
         """Send once (twice or more when a token has to be renewed), and read the whole answer."""
         if task.halt.is_set():
             raise StoppedError
         request = self._http.build_request(
             "POST",
-            self._settings.base_url + path,
-            params=query,
+            _url(f"{self._settings.base_url}{path}?{query}"),
             content=content,
             headers={"Content-Type": "application/json"},
             extensions={TASK: task},
