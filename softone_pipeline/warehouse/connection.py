@@ -83,6 +83,8 @@ class Warehouse:
             # Row groups are joined where `compact` says so. At every checkpoint, a large load would be written many times.
             "max_vacuum_tasks": "0",
             "write_buffer_row_group_count": "1",
+            # What is larger goes into the file at once, instead of into its log first.
+            "checkpoint_threshold": "1MB",
             "storage_compatibility_version": STORAGE_VERSION,
         }
         self.lock_timeout_seconds = lock_timeout_seconds

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from softone_pipeline.softone import InvoiceAnswer, InvoiceUnreadable, ReceivedInvoice, Window, normalise_invoice
+from softone_pipeline.softone import InvoiceAnswer, InvoiceUnreadable, Window, normalise_invoice
+from softone_pipeline.tables.raw.staging import received
 
 # What from_json_strict would take without a word although it is not what the field's type can hold: a boolean
 # or an unquoted word for a number, a quoted number, surplus decimals (it rounds), a fraction for an integer, an
@@ -37,8 +38,6 @@ _NOT_PLAIN = "|".join(
         r"[\[,]\s*null\s*[,\]]",
     )
 )
-# Small statements take less time than large ones: the memory of their parameters is used again.
-_RECEIVED_AT_ONCE = 1000
 _PLAIN_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?)?"
 
 
@@ -95,75 +94,28 @@ def land(
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, windows: Sequence[Window], answers: Sequence[InvoiceAnswer]) -> None:
-    """Temp tables received, asked_day and answer: what came, in the order in which it was asked for."""
+    """received, asked_day and answer: what came, in the order in which it was asked for."""
+    windows = sorted(windows, key=lambda window: window.asked_at)
+    answers = sorted(answers, key=lambda answer: answer.asked_at)
+    # Payloads are scanned where they are: of two sides joined, the right one is put into memory, as written here. DuckDB
+    # does not know how many rows `received` has, and would choose wrongly.
+    connection.execute("set disabled_optimizers = 'build_side_probe_side'")
+    connection.register("received", received(windows, answers))
     connection.execute(
         """
-        create or replace temp table received (
-            seq bigint, window_day date, invoice_id bigint, invoice_date date, payload varchar, asked_at timestamptz
-        );
         create or replace temp table asked_day (
             partition_date date, asked_at timestamptz, include_preliminary boolean
         );
         create or replace temp table answer (invoice_id bigint, asked_at timestamptz, is_found boolean);
         """
     )
-    in_order = sorted(windows, key=lambda window: window.asked_at)
     asked_days = [
         (window.first_day + dt.timedelta(days=n), window.asked_at, window.include_preliminary)
-        for window in in_order
+        for window in windows
         for n in range((window.last_day - window.first_day).days + 1)
     ]
     _insert_columns(connection, "asked_day", asked_days)
-    seq = 0
-    for window in in_order:
-        seq = _receive(connection, seq, window.invoices, window.asked_at, window.first_day, window.last_day)
-    by_id = sorted(answers, key=lambda answer: answer.asked_at)
-    _insert_columns(connection, "answer", [(a.invoice_id, a.asked_at, a.invoice is not None) for a in by_id])
-    for answer in by_id:
-        if answer.invoice is not None:
-            seq = _receive(connection, seq, [answer.invoice], answer.asked_at)
-
-
-def _receive(  # noqa: PLR0917 (what the statement takes)
-    connection: duckdb.DuckDBPyConnection,
-    seq: int,
-    invoices: Sequence[ReceivedInvoice],
-    asked_at: dt.datetime,
-    first_day: dt.date | None = None,
-    last_day: dt.date | None = None,
-) -> int:
-    """Append invoices to received, numbered from `seq` on; returns the next number."""
-    for start in range(0, len(invoices), _RECEIVED_AT_ONCE):
-        some = invoices[start : start + _RECEIVED_AT_ONCE]
-        connection.execute(
-            """
-            insert into received
-            select
-                seq,
-                case when invoice_date between $first_day and $last_day then invoice_date else $first_day end,
-                invoice_id,
-                invoice_date,
-                payload,
-                $asked_at
-            from (
-                select
-                    unnest(range($seq, $seq + len($ids))) as seq,
-                    unnest($ids::bigint[]) as invoice_id,
-                    unnest($dates::date[]) as invoice_date,
-                    unnest($payloads::varchar[]) as payload
-            )
-            """,
-            {
-                "seq": seq + start,
-                "first_day": first_day,
-                "last_day": last_day,
-                "asked_at": asked_at,
-                "ids": [invoice.invoice_id for invoice in some],
-                "dates": [invoice.invoice_date for invoice in some],
-                "payloads": [invoice.payload for invoice in some],
-            },
-        )
-    return seq + len(invoices)
+    _insert_columns(connection, "answer", [(a.invoice_id, a.asked_at, a.invoice is not None) for a in answers])
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
@@ -213,7 +165,6 @@ def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
         create or replace temp table difference as
         select
             incoming.*,
-            received.payload,
             coalesce(incoming.window_day, standing.partition_date) as day,
             case
                 when standing.invoice_id is null then 'new'
@@ -222,7 +173,6 @@ def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
                 else 'changed'
             end as change
         from incoming
-        inner join received using (seq)
         left join standing on standing.invoice_id = incoming.invoice_id
         where standing.invoice_id is null
             or (
@@ -279,16 +229,12 @@ def _read(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
             select
                 * exclude (payload),
                 case when not regexp_matches(payload, $not_plain) then try(raw.read_invoice(payload)) end as invoice
-            from (
-                -- in two halves, for DuckDB reads a table of up to 122,880 rows on one core
-                from difference where seq % 2 = 0
-                union all
-                from difference where seq % 2 = 1
-            )
+            from received
+            where seq in (select seq from difference)
         )
 
         select
-            * exclude (invoice),
+            seq,
             null::varchar as payload_normalised,
             invoice.OriginStatus as origin_status,
             coalesce(
@@ -320,7 +266,7 @@ def _read(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
     )
     odd = connection.execute(
         """
-        select seq, payload from typed inner join received using (seq) where not is_plain
+        select seq, payload from received inner join typed using (seq) where not is_plain
         union all
         select seq, payload from received where invoice_id is null
         order by seq
@@ -369,7 +315,11 @@ def _read(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
         """
     )
     connection.execute(
-        "create or replace temp table accepted as from typed where seq not in (select seq from unreadable)"
+        """
+        create or replace temp table accepted as
+        from difference inner join typed using (seq)
+        where seq not in (select seq from unreadable)
+        """
     )
 
 
@@ -416,10 +366,9 @@ def _write_versions(connection: duckdb.DuckDBPyConnection, names: dict[str, str]
             if(answer.invoice_id is not null, 'missing', null) as end_reason,
             true as latest,
             $run_id as run_id
-        from accepted
-        inner join received using (seq)
+        from received
+        inner join accepted using (seq)
         left join answer on answer.invoice_id = accepted.invoice_id and not answer.is_found
-        order by partition_date, accepted.invoice_id
         """,
         names,
     )
@@ -432,13 +381,9 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, names: dict[str, st
         """
         delete from raw.quarantine
         using (
-            select
-                incoming.invoice_id,
-                incoming.asked_at,
-                if(unreadable.seq is null, null, received.payload) as bad_payload
+            select incoming.invoice_id, incoming.asked_at, bad.payload as bad_payload
             from incoming
-            inner join received using (seq)
-            left join unreadable using (seq)
+            left join (from received inner join unreadable using (seq)) as bad using (seq)
             left join standing on standing.invoice_id = incoming.invoice_id
             where standing.invoice_id is null or incoming.asked_at >= standing.known_at
             union all
@@ -476,8 +421,8 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, names: dict[str, st
             unreadable.field,
             unreadable.reason,
             received.payload
-        from unreadable
-        inner join received using (seq)
+        from received
+        inner join unreadable using (seq)
         where not exists (
             select 1
             from raw.quarantine as standing
