@@ -44,14 +44,21 @@ def test_every_text_is_exactly_as_received() -> None:
         ('"\u0661"', None),
         ("[1]", None),
         ("9" * 5000, None),
+        ("1e400", None),
+        ("-0", 0),
+        ('1, "InvoiceId": "2"', 2),
+        ('1, "InvoiceId": null', None),
+        ('1, "InvoiceDate": "2026-03-01T00:00:00", "InvoiceDate": 20260301', 1),
+        ('1, "InvoiceDate": {"a": 1e400}', 1),
     ],
 )
-def test_ids_are_read_alike_by_the_fast_and_the_slow_way(written: str, expected: int | None) -> None:
+def test_ids_and_dates_are_read_alike_by_the_fast_and_the_slow_way(written: str, expected: int | None) -> None:
     text = '{"InvoiceId": %s, "InvoiceRows": []}' % written  # noqa: UP031
     (fast,) = split_page(f"[{text}]".encode())
     (slow,) = split_page(text.encode())
     (tolerant, _) = split_page(f'[{text}, {{"InvoiceId": NaN}}]'.encode())
     assert [f.received.invoice_id for f in (fast, slow, tolerant)] == [expected] * 3
+    assert [f.received.invoice_date for f in (fast, slow, tolerant)] == [None] * 3
     assert [f.received.payload for f in (fast, slow, tolerant)] == [text] * 3
 
 
