@@ -15,6 +15,7 @@ from softone_pipeline.softone.pages import split_page
 from softone_pipeline.tables import MART_TABLES
 from softone_pipeline.tables.core.refresh import refresh_core, set_variables
 from softone_pipeline.tables.raw.landing import Landed, land
+from softone_pipeline.tables.raw.staging import Staged
 from softone_pipeline.warehouse import Warehouse
 from softone_pipeline_tests.invoices import EXAMPLE_DAY, dumps
 
@@ -58,7 +59,7 @@ class House:
         answers: list[InvoiceAnswer] = []
         while True:
             with self.warehouse.transaction() as connection:
-                landed = land(connection, company=COMPANY, run_id=run_id, windows=windows, answers=answers)
+                landed = land(connection, company=COMPANY, run_id=run_id, staged=Staged(windows, answers))
             if not landed.ask:
                 return landed
             self.asked_by_id += landed.ask

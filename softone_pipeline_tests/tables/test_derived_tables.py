@@ -140,6 +140,7 @@ def test_a_missing_invoice_stays_in_core_and_is_not_counted(house: House) -> Non
 def test_two_companies_share_a_database_without_mixing(house: House) -> None:
     from softone_pipeline.tables.core.refresh import refresh_core
     from softone_pipeline.tables.raw.landing import land
+    from softone_pipeline.tables.raw.staging import Staged
 
     house.land(house.window(1, [invoice(1)]))
     other = house.settings.model_copy(update={"company": "other"})
@@ -148,7 +149,7 @@ def test_two_companies_share_a_database_without_mixing(house: House) -> None:
             connection,
             company="other",
             run_id="r",
-            windows=[house.window(1, [invoice(1, CustomerName="B"), invoice(2)])],
+            staged=Staged([house.window(1, [invoice(1, CustomerName="B"), invoice(2)])]),
         )
     for settings in (house.settings, other, house.settings):
         with house.warehouse.transaction() as connection:

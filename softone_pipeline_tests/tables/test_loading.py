@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pytest
+
+from softone_pipeline.errors import AuthenticationError, WindowError
 from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
 from softone_pipeline.settings import ErpSettings
-from softone_pipeline.softone import SoftOneClient
+from softone_pipeline.softone import SoftOneClient, Window
 from softone_pipeline.tables import MACROS, TABLES
+from softone_pipeline.tables.raw import loading
 from softone_pipeline.tables.raw.loading import load_days
 from softone_pipeline.warehouse import Warehouse
 
@@ -20,14 +25,7 @@ def test_many_small_loads_do_not_leave_the_database_in_small_pieces(tmp_path: Pa
     mornings = 12
     with (
         Sandbox(Company(first_day=DAY, last_day=DAY + dt.timedelta(days=mornings), invoices_per_day=4)) as sandbox,
-        SoftOneClient(
-            ErpSettings.load(
-                **{
-                    name.removeprefix("SOFTONE_").lower(): value
-                    for name, value in DEFAULT.environment(sandbox.base_url).items()
-                }
-            )
-        ) as client,
+        SoftOneClient(_settings(sandbox)) as client,
     ):
         for morning in range(mornings):
             days = [DAY + dt.timedelta(days=morning)]
@@ -43,3 +41,38 @@ def test_many_small_loads_do_not_leave_the_database_in_small_pieces(tmp_path: Pa
         ).fetchall()[0]
     assert days > mornings / 2
     assert row_groups <= 2
+
+
+class LockedOut(SoftOneClient):
+    """A client that the ERP lets in for three days only."""
+
+    def read_windows(self, windows: Iterable[tuple[dt.date, dt.date]]) -> Iterator[Window | WindowError]:
+        for number, outcome in enumerate(super().read_windows(windows)):
+            if number == 3:
+                raise AuthenticationError("The keys have been revoked.")
+            yield outcome
+
+
+def test_what_was_written_before_the_keys_were_revoked_is_reported_and_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_BATCH_DAYS", 2)
+    warehouse = Warehouse(tmp_path / "x_pipeline.duckdb", TABLES, macros=MACROS)
+    days = [DAY + dt.timedelta(days=n) for n in range(5)]
+    reported: list[dt.date] = []
+    with (
+        Sandbox(Company(first_day=days[0], last_day=days[-1], invoices_per_day=4)) as sandbox,
+        LockedOut(_settings(sandbox)) as client,
+    ):
+        batches = load_days(client, warehouse, company="default", run_id="r", days=days)
+        with pytest.raises(AuthenticationError, match="revoked"):
+            reported.extend(day.day for batch in batches for day in batch.days)
+    with warehouse.connect() as connection:
+        stand = connection.execute("select partition_date from raw.fetched_days order by all").fetchall()
+    assert reported == days[:2]
+    assert stand == [(day,) for day in days[:2]]
+
+
+def _settings(sandbox: Sandbox) -> ErpSettings:
+    environment = DEFAULT.environment(sandbox.base_url)
+    return ErpSettings.load(**{name.removeprefix("SOFTONE_").lower(): value for name, value in environment.items()})

@@ -223,12 +223,13 @@ def test_a_paid_amount_that_search_leaves_out_is_unknown_and_not_nothing(house: 
 
 def test_two_companies_searches_do_not_mix(house: House) -> None:
     from softone_pipeline.tables.raw.landing import land as land_raw
+    from softone_pipeline.tables.raw.staging import Staged
 
     wires = [wire_of(1, TODAY)]
     land(house, 1, wires)
     with house.warehouse.transaction() as connection:
         window = house.window(1, [invoice(1, day=TODAY)], day=TODAY)
-        land_raw(connection, company="other", run_id="r", windows=[window])
+        land_raw(connection, company="other", run_id="r", staged=Staged([window]))
     search = FakeSearch()
     search.say(wires[0], "1.00")
     load(house, search, 2)

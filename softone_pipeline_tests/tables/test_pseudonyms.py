@@ -16,6 +16,7 @@ from softone_pipeline.softone import InvoiceAnswer, Pseudonymiser, Window
 from softone_pipeline.softone.pseudonyms import is_person, is_personal_number, ten_digits
 from softone_pipeline.tables.raw.landing import land
 from softone_pipeline.tables.raw.pseudonymising import Privacy, hide_answer, hide_window, rewrite_payloads
+from softone_pipeline.tables.raw.staging import Staged
 from softone_pipeline_tests.invoices import dumps, invoice, row
 from softone_pipeline_tests.oracle import random_invoice, to_json
 from softone_pipeline_tests.tables.conftest import COMPANY, House, received
@@ -52,8 +53,9 @@ def load(house: House, privacy: Privacy, *windows: Window) -> None:
                 connection,
                 company=COMPANY,
                 run_id="run",
-                windows=[hide_window(hide, window) for window in windows],
-                answers=[hide_answer(hide, answer) for answer in answers],
+                staged=Staged(
+                    [hide_window(hide, window) for window in windows], [hide_answer(hide, answer) for answer in answers]
+                ),
             )
         if not landed.ask:
             return

@@ -8,13 +8,13 @@ for by id, and closes them only when that answer has come back empty.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
 
-from softone_pipeline.softone import InvoiceAnswer, InvoiceUnreadable, Window, normalise_invoice
-from softone_pipeline.tables.raw.staging import received
+from softone_pipeline.softone import InvoiceUnreadable, normalise_invoice
+from softone_pipeline.tables.raw.staging import Staged
 
 # What from_json_strict would take without a word although it is not what the field's type can hold: a boolean
 # or an unquoted word for a number, a quoted number, surplus decimals (it rounds), a fraction for an integer, an
@@ -73,15 +73,14 @@ def land(
     *,
     company: str,
     run_id: str,
-    windows: Sequence[Window],
-    answers: Iterable[InvoiceAnswer] = (),
+    staged: Staged,
 ) -> Landed:
-    """Write one batch of complete windows. Run it in a transaction, which is to be rolled back if `ask` comes back.
+    """Write one batch of complete windows. Run it in a transaction.
 
-    `answers` are what the ERP said to the ids that an earlier call asked for.
+    The batch's answers are what the ERP said to the ids that an earlier call asked for.
     """
     names = {"company": company, "run_id": run_id}
-    _stage(connection, windows, tuple(answers))
+    _take_in(connection, staged)
     _compare(connection, names)
     ask = connection.execute("select distinct invoice_id from to_ask order by all").fetchall()
     if ask:
@@ -93,14 +92,8 @@ def land(
     return Landed(ask=(), days=_days_landed(connection))
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, windows: Sequence[Window], answers: Sequence[InvoiceAnswer]) -> None:
+def _take_in(connection: duckdb.DuckDBPyConnection, staged: Staged) -> None:
     """received, asked_day and answer: what came, in the order in which it was asked for."""
-    windows = sorted(windows, key=lambda window: window.asked_at)
-    answers = sorted(answers, key=lambda answer: answer.asked_at)
-    # Payloads are scanned where they are: of two sides joined, the right one is put into memory, as written here. DuckDB
-    # does not know how many rows `received` has, and would choose wrongly.
-    connection.execute("set disabled_optimizers = 'build_side_probe_side'")
-    connection.register("received", received(windows, answers))
     connection.execute(
         """
         create or replace temp table asked_day (
@@ -111,11 +104,16 @@ def _stage(connection: duckdb.DuckDBPyConnection, windows: Sequence[Window], ans
     )
     asked_days = [
         (window.first_day + dt.timedelta(days=n), window.asked_at, window.include_preliminary)
-        for window in windows
+        for window in staged.windows
         for n in range((window.last_day - window.first_day).days + 1)
     ]
+    answers = [(answer.invoice_id, answer.asked_at, answer.invoice is not None) for answer in staged.answers]
     _insert_columns(connection, "asked_day", asked_days)
-    _insert_columns(connection, "answer", [(a.invoice_id, a.asked_at, a.invoice is not None) for a in answers])
+    _insert_columns(connection, "answer", answers)
+    # Payloads are scanned where they are: of two sides joined, the right one is put into memory, as written here. DuckDB
+    # does not know how many rows `received` has, and would choose wrongly.
+    connection.execute("set disabled_optimizers = 'build_side_probe_side'")
+    connection.register("received", staged.received)
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:

@@ -5,15 +5,20 @@ The database is held only while a batch is written, never while the ERP is waite
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from softone_pipeline.errors import WindowError
+import duckdb
+
+from softone_pipeline.errors import AuthenticationError, WindowError
 from softone_pipeline.softone import InvoiceAnswer, SoftOneClient, Window
 from softone_pipeline.tables.raw.landing import DayLanded, Landed, land
 from softone_pipeline.tables.raw.pseudonymising import Privacy, hide_answer, hide_window
+from softone_pipeline.tables.raw.staging import Staged
 from softone_pipeline.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -62,46 +67,79 @@ def load_days(
 ) -> Iterator[BatchLoaded]:
     """Fetch each day whole and write it to raw; yields what stands, batch by batch, in the order of `days`.
 
-    `privacy` says who is replaced by a pseudonym before anything is stored; without it nobody is.
-    A day that cannot be read is reported in `failed` and leaves what stood; the others go on.
-    Raises AuthenticationError at once, SettingsError when `privacy` is not what the database was written with, and WarehouseError when a batch cannot be written.
+    While a batch is committed, the next one is made ready. `privacy` says who is replaced by a pseudonym before anything
+    is stored; without it nobody is. A day that cannot be read is reported in `failed` and leaves what stood; the others
+    go on. Raises AuthenticationError as soon as what has been written stands and has been yielded, SettingsError when
+    `privacy` is not what the database was written with, and WarehouseError when a batch cannot be written.
     """
-    privacy = privacy or Privacy()
+    outcomes = client.read_windows((day, day) for day in days)
+    refused: AuthenticationError | None = None
+    written: Future[BatchLoaded] | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="commit") as committing:
+        writer = _Writer(client, warehouse, company, run_id, privacy or Privacy(), committing)
+        try:
+            for batch in _batches(outcomes):
+                staged = Staged(batch.windows)
+                if written is not None:
+                    before, written = written, None
+                    yield before.result()
+                written = writer.write(batch, staged)
+        except AuthenticationError as error:
+            refused = error
+        if written is not None:
+            yield written.result()
+    if refused is not None:
+        raise refused
+
+
+def _batches(outcomes: Iterable[Window | WindowError]) -> Iterator[_Batch]:
     batch = _Batch()
-    for outcome in client.read_windows((day, day) for day in days):
+    for outcome in outcomes:
         batch.add(outcome)
         if batch.is_full:
-            yield _write(client, warehouse, company, run_id, batch, privacy)
+            yield batch
             batch = _Batch(is_first=False)
     if batch.windows or batch.failed:
-        yield _write(client, warehouse, company, run_id, batch, privacy)
+        yield batch
 
 
-def _write(  # noqa: PLR0917 (they belong together for the length of a batch)
-    client: SoftOneClient, warehouse: Warehouse, company: str, run_id: str, batch: _Batch, privacy: Privacy
-) -> BatchLoaded:
-    answers: list[InvoiceAnswer] = []
-    landed = Landed(ask=(), days=())
-    if batch.windows:
-        while True:
-            # An ordinary morning tidies up; a load of many batches would do so again and again.
-            with warehouse.transaction(compact=batch.is_first and not batch.is_full) as connection:
-                hide = privacy.begin(connection, company)
-                landed = land(
-                    connection,
-                    company=company,
-                    run_id=run_id,
-                    windows=[hide_window(hide, window) for window in batch.windows],
-                    answers=[hide_answer(hide, answer) for answer in answers],
-                )
-            if not landed.ask:
-                break
-            answers.extend(client.read_invoices(landed.ask))
-    _log(company, batch, landed)
-    return BatchLoaded(
-        days=landed.days,
-        failed=tuple(batch.failed),
-    )
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    client: SoftOneClient
+    warehouse: Warehouse
+    company: str
+    run_id: str
+    privacy: Privacy
+    committing: ThreadPoolExecutor
+
+    def write(self, batch: _Batch, staged: Staged) -> Future[BatchLoaded]:
+        """Write a batch, and leave it to the thread to commit it."""
+        answers: list[InvoiceAnswer] = []
+        while batch.windows:
+            with contextlib.ExitStack() as stack:
+                # An ordinary morning tidies up; a load of many batches would do so again and again.
+                compact = batch.is_first and not batch.is_full
+                connection = stack.enter_context(self.warehouse.transaction(compact=compact))
+                landed = self._land(connection, staged)
+                if not landed.ask:
+                    return self.committing.submit(self._commit, stack.pop_all(), batch, landed)
+            answers.extend(self.client.read_invoices(landed.ask))
+            staged = Staged(batch.windows, answers)
+        return self.committing.submit(self._commit, contextlib.ExitStack(), batch, Landed(ask=(), days=()))
+
+    def _land(self, connection: duckdb.DuckDBPyConnection, staged: Staged) -> Landed:
+        hide = self.privacy.begin(connection, self.company)
+        if hide is not None:
+            staged = Staged(
+                [hide_window(hide, window) for window in staged.windows],
+                [hide_answer(hide, answer) for answer in staged.answers],
+            )
+        return land(connection, company=self.company, run_id=self.run_id, staged=staged)
+
+    def _commit(self, transaction: contextlib.ExitStack, batch: _Batch, landed: Landed) -> BatchLoaded:
+        transaction.close()
+        _log(self.company, batch, landed)
+        return BatchLoaded(days=landed.days, failed=tuple(batch.failed))
 
 
 def _log(company: str, batch: _Batch, landed: Landed) -> None:

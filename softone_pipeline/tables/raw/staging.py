@@ -1,4 +1,4 @@
-"""Hands what was fetched to DuckDB as Arrow data, which both cores scan where it lies.
+"""What is to be landed, as Arrow data that both cores of DuckDB scan where it lies. Needs no database.
 
 As parameters of a statement, payloads would be copied three times, one by one.
 """
@@ -31,12 +31,20 @@ _ROW = na.struct(
 )
 
 
-def received(windows: Iterable[Window], answers: Iterable[InvoiceAnswer]) -> na.Array:
-    """One row per invoice as it came, `seq` counting them from 0.
+class Staged:
+    """Complete windows, and answers to what was asked for by its id: each in the order in which it was asked for.
 
-    window_day is the day as which it was asked for: its own, or the window's first where it has none in the
-    window; NULL for what was asked for by its id.
+    `received` has one row per invoice as it came: seq counts them from 0; window_day is the day as which it was asked
+    for (its own, or the window's first where it has none in the window), NULL for what was asked for by its id.
     """
+
+    def __init__(self, windows: Iterable[Window], answers: Iterable[InvoiceAnswer] = ()) -> None:
+        self.windows = sorted(windows, key=lambda window: window.asked_at)
+        self.answers = sorted(answers, key=lambda answer: answer.asked_at)
+        self.received = _received(self.windows, self.answers)
+
+
+def _received(windows: Iterable[Window], answers: Iterable[InvoiceAnswer]) -> na.Array:
     chunks: list[CArray] = []
     seq = 0
     for invoices, asked_at, days in _asked(windows, answers):
