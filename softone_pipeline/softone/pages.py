@@ -69,10 +69,10 @@ class PageInvoice(msgspec.Struct, frozen=True, gc=False):
     """The day as written, before any zone is taken into account."""
 
     @property
-    def key(self) -> int | str:
+    def key(self) -> int | bytes:
         """What makes it the same invoice: its id, or its very text when the id cannot be read."""
         invoice_id = self.received.invoice_id
-        return self.received.payload if invoice_id is None else invoice_id
+        return self.received.body if invoice_id is None else invoice_id
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -80,7 +80,7 @@ class _Head(msgspec.Struct, gc=False):
     invoice_date: Any = msgspec.field(default=None, name="InvoiceDate")
 
 
-_TEXTS = msgspec.json.Decoder(list[msgspec.Raw])
+_BODIES = msgspec.json.Decoder(list[msgspec.Raw])
 _HEADS = msgspec.json.Decoder(list[_Head])
 
 
@@ -93,10 +93,11 @@ def split_page(body: bytes) -> list[PageInvoice]:
     """
     body = body.removeprefix(_BOM)
     try:
+        body.decode()
         # Two passes over the page cost less than decoding every invoice by itself.
         heads = _HEADS.decode(body)
-        texts = [str(raw, "utf-8") for raw in _TEXTS.decode(body)]
-        invoices = [_build(text, head.invoice_id, head.invoice_date) for text, head in zip(texts, heads, strict=True)]
+        bodies = map(bytes, _BODIES.decode(body))
+        invoices = [_build(raw, head.invoice_id, head.invoice_date) for raw, head in zip(bodies, heads, strict=True)]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         # no list of objects, or none by the strict rules
         invoices = _split_slowly(body)
@@ -135,14 +136,14 @@ def said_in(text: str) -> str | None:
     return None if isinstance(value, list) else text.strip() or None
 
 
-def _build(payload: str, invoice_id: object, invoice_date: object) -> PageInvoice:
+def _build(body: bytes, invoice_id: object, invoice_date: object) -> PageInvoice:
     day = None
     if isinstance(invoice_date, str):
         try:
             day = read_day(invoice_date)
         except NotADateError:
             day = None
-    received = ReceivedInvoice(payload, read_id(invoice_id), day.stockholm if day else None)
+    received = ReceivedInvoice(body, read_id(invoice_id), day.stockholm if day else None)
     return PageInvoice(received, day.written if day else None)
 
 
@@ -181,7 +182,7 @@ def _slow_invoice(payload: str) -> PageInvoice:
         raise NoInvoiceListError("an element of the list is no object")
     members, _ = object_items(payload)
     found = {name: span.value for name, span in members.items()}
-    return _build(payload, found.get("InvoiceId"), found.get("InvoiceDate"))
+    return _build(payload.encode(), found.get("InvoiceId"), found.get("InvoiceDate"))
 
 
 def _is_like_invoice(invoice: PageInvoice) -> bool:

@@ -15,7 +15,7 @@ from typing import Protocol
 from softone_pipeline.errors import RequestRefusedError
 from softone_pipeline.softone.pages import PageInvoice
 
-Key = int | str
+Key = int | bytes
 """What makes two received invoices the same one: the id, or the text when there is no readable id."""
 
 MOST_READINGS = 5
@@ -186,8 +186,8 @@ def _has_new_text(invoices: list[PageInvoice], before: list[Page]) -> bool:
     """Whether an invoice has a text that no page before had."""
     if not invoices:
         return False
-    texts = {invoice.received.payload for page in before for invoice in page.invoices}
-    return any(invoice.received.payload not in texts for invoice in invoices)
+    texts = {invoice.received.body for page in before for invoice in page.invoices}
+    return any(invoice.received.body not in texts for invoice in invoices)
 
 
 def _first_page(ask: Ask, habits: Habits) -> tuple[int, list[PageInvoice]]:
@@ -259,7 +259,7 @@ def _doubt(ask: Ask, reading: Reading) -> str | None:
         if refusal is not None or len(found) > 1:
             return _UNCHECKABLE
         # by its text, for the other one of two doubles has the same id
-        if [invoice.received.payload for invoice in found] != [page.invoices[-1].received.payload]:
+        if [invoice.received.body for invoice in found] != [page.invoices[-1].received.body]:
             return _MOVED
     if sum(len(page.invoices) for page in content) != len(reading.invoices):
         return "an invoice came twice while the pages were read"

@@ -89,7 +89,7 @@ class Pseudonymiser:
     def received(self, invoice: ReceivedInvoice) -> ReceivedInvoice:
         """The invoice as it may be stored."""
         payload = self.payload(invoice.payload)
-        return invoice if payload == invoice.payload else msgspec.structs.replace(invoice, payload=payload)
+        return msgspec.structs.replace(invoice, body=payload.encode())
 
     def payload(self, payload: str) -> str:
         """The payload as it may be stored. What is nobody's that we hide stays to the letter."""

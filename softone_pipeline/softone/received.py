@@ -15,12 +15,17 @@ import msgspec
 class ReceivedInvoice(msgspec.Struct, frozen=True, gc=False):
     """One invoice, as received and not yet judged."""
 
-    payload: str
-    """The object's exact JSON text as received."""
+    body: bytes
+    """The object's exact JSON text as received, in UTF-8."""
     invoice_id: int | None
     """None: the id cannot be read (missing, not an integer, beyond BIGINT)."""
     invoice_date: dt.date | None
     """Stockholm calendar day. None: null, missing or unreadable."""
+
+    @property
+    def payload(self) -> str:
+        """The body as text. Made anew each time: many thousands of them are better passed on as they are."""
+        return self.body.decode()
 
 
 @dataclass(frozen=True, slots=True)

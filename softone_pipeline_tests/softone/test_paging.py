@@ -363,7 +363,7 @@ class Model:
             index = min(index, len(pages) - 1)
         return split_page(("[" + ",".join(pages[index] if index < len(pages) else []) + "]").encode())
 
-    def keys(self) -> set[int | str]:
+    def keys(self) -> set[int | bytes]:
         return {found.key for found in split_page(("[" + ",".join(self.texts) + "]").encode())}
 
 

@@ -30,7 +30,7 @@ def at(hour: float) -> dt.datetime:
 def received(wire: Mapping[str, Any] | str) -> ReceivedInvoice:
     """An invoice as the client hands it over. Text is taken for an object whose id cannot be read."""
     if isinstance(wire, str):
-        return ReceivedInvoice(payload=wire, invoice_id=None, invoice_date=None)
+        return ReceivedInvoice(body=wire.encode(), invoice_id=None, invoice_date=None)
     return split_page(f"[{dumps(dict(wire))}]".encode())[0].received
 
 

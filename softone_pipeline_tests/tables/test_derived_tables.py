@@ -165,7 +165,7 @@ def _land_all(house: House, texts: Iterable[str]) -> None:
         date = wire.get("InvoiceDate")
         read = None if date is None else read_day(date)
         day = None if read is None else read.stockholm
-        by_day[day].append(ReceivedInvoice(text, wire["InvoiceId"], day))
+        by_day[day].append(ReceivedInvoice(text.encode(), wire["InvoiceId"], day))
     windows = []
     for number, (day, found) in enumerate(by_day.items()):
         window_day = day or EXAMPLE_DAY

@@ -112,7 +112,7 @@ def land(house: House, hour: float, wires: Iterable[Mapping[str, Any]]) -> None:
     for wire in wires:
         read = None if wire["InvoiceDate"] is None else read_day(wire["InvoiceDate"])
         day = None if read is None else read.stockholm
-        by_day[day].append(ReceivedInvoice(oracle.to_json(dict(wire)), wire["InvoiceId"], day))
+        by_day[day].append(ReceivedInvoice(oracle.to_json(dict(wire)).encode(), wire["InvoiceId"], day))
     windows = []
     for number, (day, found) in enumerate(by_day.items()):
         window_day = day or TODAY + dt.timedelta(days=400)

@@ -49,7 +49,7 @@ class _Batch:
             self.failed.append(outcome)
             return
         self.windows.append(outcome)
-        self.size += sum(len(invoice.payload) for invoice in outcome.invoices)
+        self.size += sum(len(invoice.body) for invoice in outcome.invoices)
 
     @property
     def is_full(self) -> bool:

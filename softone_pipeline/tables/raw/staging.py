@@ -77,11 +77,11 @@ def _chunk(
     columns = (
         na.c_array(range(seq, seq + count), na.int64()),
         na.c_array([invoice.invoice_id for invoice in invoices], na.int64()),
-        # dates and moments are numbers since 1970
+        # dates and moments are numbers since 1970, and texts are bytes
         na.c_array(days, na.int32()),
         na.c_array(window_days, na.int32()),
         na.c_array([(asked_at - _EPOCH) // _MICROSECOND] * count, na.int64()),
-        na.c_array([invoice.payload for invoice in invoices], na.string()),
+        na.c_array([invoice.body for invoice in invoices], na.binary()),
     )
     return na.c_array_from_buffers(_ROW, count, [None], children=columns)
 
