@@ -177,7 +177,7 @@ def _window(house: House, payloads: list[str]) -> Window:
     taken = [received(json.loads(payload)) for payload in payloads]
     return dataclasses.replace(
         house.window(1, []),
-        invoices=tuple(replace(one, payload=payload) for one, payload in zip(taken, payloads, strict=True)),
+        invoices=tuple(replace(one, body=payload.encode()) for one, payload in zip(taken, payloads, strict=True)),
     )
 
 
