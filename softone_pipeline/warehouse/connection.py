@@ -109,6 +109,12 @@ class Warehouse:
                 with contextlib.suppress(PermissionError):
                     os.chmod(self.path, self.mode)
                 yield connection
+            except duckdb.OutOfMemoryException as error:
+                raise WarehouseAccessError(
+                    f"{self.path}: DuckDB needs more memory than it may take here. Set SOFTONE_DUCKDB_MEMORY_LIMIT higher "
+                    "and run again. Nothing of this step is in it; what stood there stands.",
+                    path=str(self.path),
+                ) from error
             except duckdb.Error as error:
                 trouble = disk_trouble(error)
                 # The block may write to another file as well, and tells of that one by itself.

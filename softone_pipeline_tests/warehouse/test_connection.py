@@ -128,6 +128,17 @@ def test_a_transaction_that_fails_leaves_nothing(warehouse: Warehouse) -> None:
         assert connection.execute("select count(*) from core.build_state").fetchone() == (0,)
 
 
+def test_too_little_memory_is_an_error_that_names_the_setting(settings: PipelineSettings) -> None:
+    warehouse = Warehouse(settings.warehouse_path, TABLES, macros=MACROS, config={"memory_limit": "20MB"})
+    with (
+        pytest.raises(WarehouseAccessError, match="SOFTONE_DUCKDB_MEMORY_LIMIT higher"),
+        warehouse.transaction() as connection,
+    ):
+        connection.execute("create temp table numbers as select list(number) from range(20_000_000) as t(number)")
+    with warehouse.connect() as connection:
+        assert connection.execute("select count(*) from raw.customer_invoices").fetchall() == [(0,)]
+
+
 def test_a_database_that_we_did_not_make_is_left_alone(warehouse: Warehouse) -> None:
     warehouse.path.parent.mkdir(parents=True)
     with duckdb.connect(str(warehouse.path)) as connection:
