@@ -44,6 +44,10 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
 
 _FACTS = "raw"
 _OWNER_ONLY = 0o600
+# DuckDB's own, in rows.
+_ROW_GROUP = 122_880
+# Two months' mornings. Joining is the dearest part of a morning where there are many invoices.
+_SPARE_ROW_GROUPS = 64
 
 _VERSION_COLUMNS = {
     "version": "Counts up when a table changes its shape.",
@@ -80,7 +84,7 @@ class Warehouse:
             **(config or {}),
             # No table promises an order of its rows, so both cores may write one.
             "preserve_insertion_order": "false",
-            # Row groups are joined where `compact` says so. At every checkpoint, a large load would be written many times.
+            # Row groups are joined where `compact` says so. At every checkpoint, much would be written many times.
             "max_vacuum_tasks": "0",
             "write_buffer_row_group_count": "1",
             # What is larger goes into the file at once, instead of into its log first.
@@ -128,13 +132,14 @@ class Warehouse:
                 connection.close()
 
     @contextmanager
-    def transaction(self, *, compact: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    def transaction(self, *, compact: Table | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """Like `connect`, in one transaction: all of it is written, or nothing.
 
-        `compact`: some small row groups, of which every load leaves one in each table, are joined on the way out.
+        `compact`: every load leaves a small row group in each table that it writes to. Once this table has many of them,
+        some are joined on the way out, in all tables.
         """
         with self.connect() as connection:
-            if compact:
+            if compact is not None and _is_scattered(connection, compact):
                 connection.execute("set max_vacuum_tasks = 4")
             with _transaction(connection):
                 yield connection
@@ -278,6 +283,17 @@ class Warehouse:
     @cached_property
     def _declarations(self) -> str:
         return hashlib.sha256("\x1e".join(self._create_statements()).encode()).hexdigest()
+
+
+def _is_scattered(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
+    """Whether a table has many more row groups than its rows need."""
+    row = connection.execute(
+        f"""
+        select count(distinct row_group_id) > {_SPARE_ROW_GROUPS} + (select count(*) // {_ROW_GROUP} from {table.qualified_name})
+        from pragma_storage_info('{table.qualified_name}')
+        """
+    ).fetchone()
+    return row == (True,)
 
 
 def _shape(connection: duckdb.DuckDBPyConnection, table: Table) -> tuple[tuple[str, str], ...] | None:

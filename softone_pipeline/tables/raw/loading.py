@@ -16,6 +16,7 @@ import duckdb
 
 from softone_pipeline.errors import AuthenticationError, WindowError
 from softone_pipeline.softone import InvoiceAnswer, SoftOneClient, Window
+from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
 from softone_pipeline.tables.raw.landing import DayLanded, Landed, land
 from softone_pipeline.tables.raw.pseudonymising import Privacy, hide_answer, hide_window
 from softone_pipeline.tables.raw.staging import Staged
@@ -118,7 +119,7 @@ class _Writer:
         while batch.windows:
             with contextlib.ExitStack() as stack:
                 # An ordinary morning tidies up; a load of many batches would do so again and again.
-                compact = batch.is_first and not batch.is_full
+                compact = CUSTOMER_INVOICES if batch.is_first and not batch.is_full else None
                 connection = stack.enter_context(self.warehouse.transaction(compact=compact))
                 landed = self._land(connection, staged)
                 if not landed.ask:
