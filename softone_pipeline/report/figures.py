@@ -60,7 +60,9 @@ def read_figures(connection: duckdb.DuckDBPyConnection, company: str, since: dt.
     (totals,) = _rows(connection, "totals", company=company)
     receivables = {row["payment_basis"]: row for row in _rows(connection, "receivables", company=company)}
     customers = _rows(connection, "debtors", company=company)
-    changes = _rows(connection, "changes", company=company, since=since)
+    counts = {
+        row["change"]: row["invoices"] for row in _rows(connection, "change_counts", company=company, since=since)
+    }
     return Figures(
         company=company,
         since=since,
@@ -75,10 +77,9 @@ def read_figures(connection: duckdb.DuckDBPyConnection, company: str, since: dt.
         vat=_rows(connection, "vat", company=company),
         vat_return=_rows(connection, "vat_return", company=company),
         change_counts={
-            change: sum(row["change"] == change for row in changes)
-            for change in ("new", "changed", "redated", "returned", "missing")
+            change: counts.get(change, 0) for change in ("new", "changed", "redated", "returned", "missing")
         },
-        changes=[row for row in changes if row["change"] != "new"][:_CHANGES_SHOWN],
+        changes=_rows(connection, "changes", company=company, since=since, shown=_CHANGES_SHOWN),
         checks=[_check_state(connection, company, check) for check in CHECKS],
     )
 

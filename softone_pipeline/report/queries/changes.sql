@@ -1,4 +1,5 @@
--- One row per version that began or went missing after a moment, with the total before and after as the ERP sent it.
+-- The latest changes after a moment: one row per version of an invoice known before, or that went missing, with the total
+-- before and after as the ERP sent it.
 with version as (
     select
         invoice_id,
@@ -8,17 +9,13 @@ with version as (
         fetched_at,
         superseded_at,
         raw.read_invoice_header(coalesce(payload_normalised, payload)) as invoice
-    -- in two halves, for DuckDB reads a table of up to 122,880 rows on one core
-    from (
-        from raw.customer_invoices where invoice_id % 2 = 0
-        union all
-        from raw.customer_invoices where invoice_id % 2 <> 0
-    )
+    from raw.customer_invoices
     where company = $company
         and invoice_id in (
             select invoice_id
             from raw.customer_invoices
-            where company = $company and (fetched_at > $since or superseded_at > $since)
+            where company = $company
+                and (fetched_at > $since and change <> 'new' or superseded_at > $since and end_reason = 'missing')
         )
 ),
 
@@ -55,5 +52,6 @@ select
     invoice.TotalAmount::decimal(18, 2),
     fetched_at
 from compared
-where fetched_at > $since
+where fetched_at > $since and change <> 'new'
 order by known_at desc, invoice_id
+limit $shown
