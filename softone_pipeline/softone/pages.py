@@ -48,8 +48,7 @@ INVOICE_FIELDS = frozenset(
 _BOM = b"\xef\xbb\xbf"
 _BIGINT = range(-(2**63), 2**63)
 _INTEGER = re.compile(r"-?[0-9]{1,40}")
-# Raw control characters other than tab and line ends have no place in JSON, and \x1e separates invoices
-# further on.
+# Raw control characters other than tab and line ends: JSON forbids them, and no text has use for them.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
