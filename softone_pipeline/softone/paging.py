@@ -26,6 +26,9 @@ _TELLING_PAGE = 10
 
 _MOVED = "the pages moved while they were read"
 _UNCHECKABLE = "the page borders cannot be checked"
+# So many readings in a row that agree are believed in spite of a doubt; otherwise two. Two may miss the same invoice, if it
+# comes and goes at the same moment of each. (A server with a page size of its own can look as if its pages had moved.)
+_ENOUGH = {_UNCHECKABLE: 3, _MOVED: 3}
 
 
 class Ask(Protocol):
@@ -110,10 +113,10 @@ class MovingPagesError(Exception):
 
 
 def read_stable(ask: Ask, habits: Habits, *, note: Callable[[str], None]) -> Reading:
-    """Read all pages, again if they may have moved meanwhile, until two looks agree.
+    """Read all pages, again if they may have moved meanwhile, until looks agree.
 
-    A reading stands when the invoices at its page borders are found there a second time; or when the
-    reading before it found the same invoices (the two before it, if its borders have moved); at once, when
+    A reading stands when the invoices at its page borders are found there a second time; or when the two
+    readings before it found the same invoices (the one before it, if its borders were found); at once, when
     it is a single page with nothing behind it; never, when finding out the first page's number interrupted it.
     `note` is told why the pages are read again. Raises MovingPagesError after five readings, and whatever
     `ask` raises.
@@ -126,13 +129,11 @@ def read_stable(ask: Ask, habits: Habits, *, note: Callable[[str], None]) -> Rea
         reading = Reading(dt.datetime.now(dt.UTC), list(read_pages(ask, habits)))
         agrees = before is not None and reading.tally == before.tally
         agreeing = agreeing + 1 if agrees else 1
-        if agrees and doubt == _UNCHECKABLE:
-            return reading
-        doubt = _doubt(ask, reading)
+        if not (agrees and doubt == _UNCHECKABLE):
+            doubt = _doubt(ask, reading)
         if doubt is None and not was_known and not agrees and _was_interrupted(reading):
             doubt = "the server's first page was found out meanwhile"
-        # Two readings may miss the same invoice, if it comes and goes; borders that moved tell of it.
-        if doubt is None or agreeing >= (3 if doubt == _MOVED else 2):
+        if doubt is None or agreeing >= _ENOUGH.get(doubt, 2):
             return reading
         before = reading
         if number < MOST_READINGS:
