@@ -16,6 +16,7 @@
     │   ├── WarehouseVersionError   the file was made by a newer or unknown version of this package
     │   ├── OutdatedCopyError       the published copy was made by an earlier version of this package
     │   ├── WarehouseAccessError    the file or its folder cannot be read or written
+    │   │   └── WarehouseMemoryError    DuckDB needs more memory than it may take
     │   └── BackupRefusedError      a backup is damaged, foreign, or older than what it would replace
     └── OutputError                 a file for people (export, report) could not be made
         └── OutputRefusedError      what was asked for cannot be: a bad query, a file in the way, too much for Excel
@@ -183,6 +184,12 @@ class WarehouseAccessError(WarehouseError):
     """The database or its folder cannot be read or written (rights, disk full, not a DuckDB file)."""
 
     to_do = "Make room on the disk or mend the rights of file and folder, then run the same again."
+
+
+class WarehouseMemoryError(WarehouseAccessError):
+    """DuckDB needs more memory than it may take, although what it can it puts on disk."""
+
+    to_do = "Set SOFTONE_DUCKDB_MEMORY_LIMIT higher, then run the same again."
 
 
 class BackupRefusedError(WarehouseError):

@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from softone_pipeline.errors import WarehouseAccessError, WarehouseVersionError
+from softone_pipeline.errors import WarehouseAccessError, WarehouseMemoryError, WarehouseVersionError
 from softone_pipeline.warehouse.copying import STORAGE_VERSION, copy_database, created_with, replaced
 from softone_pipeline.warehouse.disk import disk_trouble, why_not_written
 from softone_pipeline.warehouse.locking import open_when_free
@@ -114,7 +114,7 @@ class Warehouse:
                     os.chmod(self.path, self.mode)
                 yield connection
             except duckdb.OutOfMemoryException as error:
-                raise WarehouseAccessError(
+                raise WarehouseMemoryError(
                     f"{self.path}: DuckDB needs more memory than it may take here. Set SOFTONE_DUCKDB_MEMORY_LIMIT higher "
                     "and run again. Nothing of this step is in it; what stood there stands.",
                     path=str(self.path),

@@ -10,7 +10,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from softone_pipeline.errors import WarehouseAccessError, WarehouseLockedError, WarehouseVersionError
+from softone_pipeline.errors import (
+    WarehouseAccessError,
+    WarehouseLockedError,
+    WarehouseMemoryError,
+    WarehouseVersionError,
+)
 from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.tables import MACROS, TABLES
 from softone_pipeline.warehouse import Warehouse, open_published, publish
@@ -131,7 +136,7 @@ def test_a_transaction_that_fails_leaves_nothing(warehouse: Warehouse) -> None:
 def test_too_little_memory_is_an_error_that_names_the_setting(settings: PipelineSettings) -> None:
     warehouse = Warehouse(settings.warehouse_path, TABLES, macros=MACROS, config={"memory_limit": "20MB"})
     with (
-        pytest.raises(WarehouseAccessError, match="SOFTONE_DUCKDB_MEMORY_LIMIT higher"),
+        pytest.raises(WarehouseMemoryError, match="SOFTONE_DUCKDB_MEMORY_LIMIT higher"),
         warehouse.transaction() as connection,
     ):
         connection.execute("create temp table numbers as select list(number) from range(20_000_000) as t(number)")
