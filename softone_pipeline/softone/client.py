@@ -306,7 +306,7 @@ def _belongs(invoice: PageInvoice, first_day: dt.date, last_day: dt.date) -> boo
 
 def _size(outcome: Window | WindowError) -> int:
     """About the bytes of a window's invoices."""
-    return sum(len(invoice.body) for invoice in outcome.invoices) if isinstance(outcome, Window) else 0
+    return outcome.size_bytes if isinstance(outcome, Window) else 0
 
 
 def _span(first_day: dt.date, last_day: dt.date) -> str:

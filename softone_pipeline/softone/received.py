@@ -64,6 +64,11 @@ class Window:
     """Each id once (the last received wins); those whose id cannot be read are all kept."""
     traffic: Traffic
 
+    @property
+    def size_bytes(self) -> int:
+        """Of its invoices' bodies."""
+        return sum(len(invoice.body) for invoice in self.invoices)
+
 
 @dataclass(frozen=True, slots=True)
 class InvoiceAnswer:

@@ -50,7 +50,7 @@ class _Batch:
             self.failed.append(outcome)
             return
         self.windows.append(outcome)
-        self.size += sum(len(invoice.body) for invoice in outcome.invoices)
+        self.size += outcome.size_bytes
 
     @property
     def is_full(self) -> bool:
