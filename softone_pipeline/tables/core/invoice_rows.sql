@@ -248,11 +248,7 @@ select
         as decimal(18, 2)
     ) as discount_amount_currency,
     row_kind,
-    case
-        when vat.class <> 'rate' then vat.class
-        when vat.rate = trunc(vat.rate) then vat.rate::integer::varchar
-        else rtrim(vat.rate::varchar, '0')
-    end as vat_class,
+    case vat.class when 'rate' then core.rate_class(vat.rate) else vat.class end as vat_class,
     vat.rate::decimal(5, 2) as vat_rate,
     vat.status as vat_status,
     coalesce(vat.class = 'unknown' or (vat.class = '0' and is_deduction), false) as is_flagged,

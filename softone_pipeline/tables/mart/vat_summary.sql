@@ -48,7 +48,7 @@ header_line as (
         status_class,
         case
             when vat_amount_currency = 0 then '0'
-            when len(rates) = 1 then rtrim(rtrim(rates[1]::varchar, '0'), '.')
+            when len(rates) = 1 then core.rate_class(rates[1])
             else 'unknown'
         end as vat_class,
         net_amount,
