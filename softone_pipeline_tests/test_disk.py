@@ -73,7 +73,8 @@ class Site:
         return subprocess.run(
             [sys.executable, *start, *command],
             cwd=self.folder,
-            env=os.environ | self.variables,
+            # A compiled module that was cut short by the limit would stop every later process.
+            env=os.environ | self.variables | {"PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
             check=False,
