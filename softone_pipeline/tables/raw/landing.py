@@ -85,9 +85,13 @@ def land(
     ask = connection.execute("select distinct invoice_id from to_ask order by all").fetchall()
     if ask:
         return Landed(ask=tuple(row[0] for row in ask), days=())
-    _read(connection, names)
-    _write_versions(connection, names)
-    _write_quarantine(connection, names)
+    _read(connection)
+    if _any(connection, "from accepted") or _any(connection, "from answer"):
+        _write_versions(connection, names)
+    if _any(connection, "from unreadable") or _any(
+        connection, "from raw.quarantine where company = $company", {"company": company}
+    ):
+        _write_quarantine(connection, names)
     _write_fetched_days(connection, names)
     return Landed(ask=(), days=_days_landed(connection))
 
@@ -218,7 +222,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
     )
 
 
-def _read(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
+def _read(connection: duckdb.DuckDBPyConnection) -> None:
     """Temp tables typed and unreadable: each difference either reads exactly, or names the field that does not."""
     connection.execute(
         """
@@ -256,12 +260,7 @@ def _read(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
         """,
         {"not_plain": _NOT_PLAIN, "plain_date": _PLAIN_DATE},
     )
-    connection.execute(
-        """
-        create or replace temp table unreadable (seq bigint, field varchar, reason varchar);
-        create or replace temp table plain (seq bigint, payload varchar);
-        """
-    )
+    connection.execute("create or replace temp table unreadable (seq bigint, field varchar, reason varchar)")
     odd = connection.execute(
         """
         select seq, payload from received inner join typed using (seq) where not is_plain
@@ -270,6 +269,20 @@ def _read(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
         order by seq
         """
     ).fetchall()
+    if odd:
+        _read_one_by_one(connection, odd)
+    connection.execute(
+        """
+        create or replace temp table accepted as
+        from difference inner join typed using (seq)
+        where seq not in (select seq from unreadable)
+        """
+    )
+
+
+def _read_one_by_one(connection: duckdb.DuckDBPyConnection, odd: Sequence[tuple[int, str]]) -> None:
+    """Corrects typed, and fills unreadable, for invoices that are not plain."""
+    connection.execute("create or replace temp table plain (seq bigint, payload varchar)")
     plain, unreadable = [], []
     for seq, payload in odd:
         try:
@@ -310,13 +323,6 @@ def _read(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
         set payload_normalised = plain.payload, origin_status = raw.read_invoice_header(plain.payload).OriginStatus
         from plain
         where plain.seq = typed.seq and typed.seq not in (select seq from unreadable)
-        """
-    )
-    connection.execute(
-        """
-        create or replace temp table accepted as
-        from difference inner join typed using (seq)
-        where seq not in (select seq from unreadable)
         """
     )
 
@@ -508,6 +514,11 @@ def _days_landed(connection: duckdb.DuckDBPyConnection) -> tuple[DayLanded, ...]
         """
     ).fetchall()
     return tuple(DayLanded(*row) for row in rows)
+
+
+def _any(connection: duckdb.DuckDBPyConnection, rows: str, names: dict[str, str] | None = None) -> bool:
+    """Whether there is any of these rows: most mornings there is none, and nothing to do about them."""
+    return bool(connection.execute(f"{rows} limit 1", names or {}).fetchall())
 
 
 def _insert_columns(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
