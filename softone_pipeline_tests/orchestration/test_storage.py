@@ -2,7 +2,10 @@
 
 import contextlib
 import datetime as dt
+import os
+import shutil
 import sqlite3
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
@@ -43,11 +46,15 @@ def daily(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: i
 def derived() -> None: ...
 
 
-def _history(home: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[object, ...]]]:
-    """What stands in every database after loading a week, and a part of it once more."""
+def _make(home: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> None:
     home.mkdir()
     (home / "dagster.yaml").write_text(settings + "telemetry: {enabled: false}\n")
     monkeypatch.setenv("DAGSTER_HOME", str(home))
+
+
+def _history(home: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[object, ...]]]:
+    """What stands in every database after loading a week, and a part of it once more."""
+    _make(home, settings, monkeypatch)
     job = dg.Definitions([daily, derived], jobs=[dg.define_asset_job("both")]).resolve_job_def("both")
     with dg.DagsterInstance.get() as instance:
         for number, last_day in enumerate((dt.date(2025, 1, 7), dt.date(2025, 1, 3))):
@@ -93,3 +100,71 @@ def test_events_come_in_batches_where_the_storage_is_in_use(tmp_path: Path, monk
     monkeypatch.setattr(BatchingEventLog, "store_event_batch", counted)
     _history(tmp_path / "ours", OURS, monkeypatch)
     assert max(sizes) >= len(DAYS.get_partition_keys())
+
+
+def test_whoever_watches_a_run_is_told_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the UI does, in another process: what is written has to show in the run's own file."""
+    _make(tmp_path / "home", OURS, monkeypatch)
+    told = threading.Event()
+
+    @dg.op
+    def waits(context: dg.OpExecutionContext) -> None:
+        context.log.info("look here")
+        assert told.wait(30)
+
+    @dg.job
+    def job() -> None:
+        waits()
+
+    def look(entry: EventLogEntry, cursor: str) -> None:
+        if entry.user_message == "look here":
+            told.set()
+
+    run_id = str(UUID(int=7))
+    with dg.DagsterInstance.get() as instance, dg.DagsterInstance.get() as other:
+        other.watch_event_logs(run_id, None, look)
+        assert job.execute_in_process(instance=instance, run_id=run_id).success
+
+
+def test_a_history_that_was_put_in_the_place_of_another_is_the_one_that_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _make(tmp_path / "home", OURS, monkeypatch)
+    history = tmp_path / "home" / "history"
+
+    @dg.asset
+    def one() -> None: ...
+
+    with dg.DagsterInstance.get() as instance:
+        assert dg.materialize([one], instance=instance).success
+        history.rename(tmp_path / "before")
+        shutil.copytree(tmp_path / "before", history)
+        second = dg.materialize([one], instance=instance)
+        assert second.success
+    # All that was written has gone into the file itself.
+    assert [path.name for path in history.rglob(f"{second.run_id}*")] == [f"{second.run_id}.db"]
+    with dg.DagsterInstance.get() as instance:
+        assert len(instance.fetch_materializations(one.key, limit=9).records) == 2
+
+
+def test_few_files_are_kept_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that looks at thousands of runs must not run out of them."""
+    _make(tmp_path / "home", OURS, monkeypatch)
+
+    @dg.op
+    def nothing() -> None: ...
+
+    @dg.job
+    def job() -> None:
+        nothing()
+
+    def files() -> int:
+        return len([link for link in Path("/proc/self/fd").iterdir() if "history" in os.path.realpath(link)])
+
+    with dg.DagsterInstance.get() as instance:
+        counts = []
+        for _ in range(8):
+            assert job.execute_in_process(instance=instance).success
+            counts.append(files())
+        assert counts[-1] == counts[4]
+        assert counts[-1] <= 12
