@@ -134,10 +134,16 @@ def test_a_range_is_loaded_by_mouse_and_its_pages_tell_what_came(desk: Desk) -> 
     expect(page.get_by_text("team:finance").or_(page.get_by_text("finance", exact=True)).first).to_be_visible()
     desk.picture("raw")
 
-    desk.open(f"/assets/raw/customer_invoices?view=partitions&partition={last}")
+    # Not simply the last day of the range: on a Sunday nothing is invoiced.
+    ((busy_day, invoiced),) = query(
+        desk.database,
+        """
+        select partition_date, sum(total_amount) from core.invoices where status_class = 'counted'
+        group by all order by 1 desc limit 1
+        """,
+    )
+    desk.open(f"/assets/raw/customer_invoices?view=partitions&partition={busy_day}")
     expect(page.get_by_text("received", exact=True).first).to_be_visible()
-    totals = f"from core.invoices where status_class = 'counted' and partition_date = date '{last}'"
-    ((invoiced,),) = query(desk.database, f"select sum(total_amount) {totals}")
     expect(page.get_by_text(f"{invoiced} SEK", exact=True).first).to_be_visible()
     desk.picture("day")
 
