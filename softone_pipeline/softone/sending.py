@@ -10,6 +10,7 @@ import json
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,10 @@ LOG = logging.getLogger("softone_pipeline.softone")
 T = TypeVar("T")
 
 _LONGEST_BACKOFF = 16.0
+
+# Seconds. From an ERP that has not answered anybody for so long nothing more is asked: a range of years would otherwise
+# go on for hours, with all attempts for each of its days.
+_LONGEST_SILENCE = 300.0
 
 # The same few addresses again and again, and without the keys: read once.
 _url = functools.lru_cache(maxsize=64)(httpx.URL)
@@ -96,11 +101,14 @@ class Sender:
             timeout=timeouts(settings),
             follow_redirects=False,
             headers={"User-Agent": "softone-pipeline", "Accept": "application/json"},
+            event_hooks={"response": [self._hear]},
         )
         self._lock = threading.Lock()
         # The path that has answered, for good; until then, whether the first one is known to be missing.
         self._paths: dict[Endpoint, str] = {}
         self._first_is_missing: set[Endpoint] = set()
+        self._silent_since: float | None = None
+        self._is_last_attempt = stop_after_attempt(settings.max_attempts)
         self._backoff = wait_exponential(multiplier=settings.retry_wait_seconds, max=_LONGEST_BACKOFF)
 
     def __repr__(self) -> str:
@@ -128,16 +136,23 @@ class Sender:
         *,
         query: str,
     ) -> T:
-        """Post `body` and return what `read` makes of the answer, after up to `max_attempts` attempts.
+        """Post `body` and return what `read` makes of the answer, after up to `max_attempts` attempts; without any, once the
+        ERP has not answered anything for five minutes.
 
         `read` raises NoInvoiceListError when the answer is not what it should be: that is worth another
         attempt. `query` stands in the URL besides keys and token. Raises RequestFailedError when the attempts are
         used up, RequestRefusedError for a 4xx or a lasting redirect, EndpointNotFoundError when no known path
         answers, AuthenticationError, and StoppedError on `task.halt`.
         """
+        if self._is_silent():
+            raise RequestFailedError(
+                f"Not asked for any more: {self._settings.base_url} has not answered anything for "
+                f"{_LONGEST_SILENCE / 60:.0f} minutes.",
+                attempts=0,
+            )
         retrying = Retrying(
             retry=retry_if_exception_type(TransientError),
-            stop=stop_after_attempt(self._settings.max_attempts),
+            stop=lambda state: self._is_last_attempt(state) or self._is_silent(),
             wait=self._wait,
             sleep=functools.partial(_sleep, task.halt),
             before_sleep=functools.partial(self._note_retry, task),
@@ -150,7 +165,7 @@ class Sender:
         except TransientError as error:
             last = error
         # Raised out here so that it drags no chain of other errors along.
-        attempts = self._settings.max_attempts
+        attempts = retrying.statistics["attempt_number"]
         tried = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         raise RequestFailedError(
             f"No usable answer after {tried}; the last: {last}.", status=last.status, attempts=attempts
@@ -212,11 +227,21 @@ class Sender:
         try:
             return self._http.send(request)
         except httpx.HTTPError as error:
+            if self._silent_since is None:
+                self._silent_since = time.monotonic()
             why = f"{type(error).__name__}: {self._redactor.clean(str(error))}".rstrip(": ")
         # Outside the handler: httpx's errors hold the request, and its URL holds the keys.
         if task.halt.is_set():
             raise StoppedError
         raise TransientError(why)
+
+    def _hear(self, response: httpx.Response) -> None:
+        """Any answer will do, a login's or an error's too."""
+        self._silent_since = None
+
+    def _is_silent(self) -> bool:
+        since = self._silent_since
+        return since is not None and time.monotonic() - since > _LONGEST_SILENCE
 
     def _not_found(self, endpoint: Endpoint, response: httpx.Response) -> EndpointNotFoundError:
         paths = " nor ".join(path for path in (endpoint.path, endpoint.other_path) if path)

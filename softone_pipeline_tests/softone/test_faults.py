@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import logging
 import random
@@ -297,3 +298,31 @@ def test_what_is_asked_for_is_what_the_vendor_document_names(erp: FakeErp, conne
     ]
     assert asked.query["importId"] == "0"
     assert asked.query["specialFunctionalities"] == ""
+
+
+def test_an_erp_that_answers_nobody_is_soon_asked_no_more(
+    erp: FakeErp, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("softone_pipeline.softone.sending._LONGEST_SILENCE", 0.3)
+    erp.fault_for = lambda asked: Answer(play=fake_erp.reset)
+    client = connect(max_attempts=3, retry_wait_seconds=0.05, max_connections=2)
+    days = [DAY + dt.timedelta(days=n) for n in range(200)]
+    outcomes = list(client.read_windows((day, day) for day in days))
+    assert [type(outcome) for outcome in outcomes] == [WindowError] * 200
+    assert "No usable answer after 3 attempts" in str(outcomes[0])
+    assert f"Not asked for any more: {erp.base_url} has not answered anything for" in str(outcomes[-1])
+    assert len(erp.filter_requests) < 200
+
+
+def test_an_erp_that_answers_now_and_then_is_asked_on(
+    erp: FakeErp, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("softone_pipeline.softone.sending._LONGEST_SILENCE", 0.5)
+    faults = itertools.cycle([Answer(play=fake_erp.reset), Answer(503, MESSAGE), None])
+    erp.delay = 0.02
+    erp.fault_for = lambda asked: next(faults)
+    client = connect(max_connections=1, retry_wait_seconds=0.001)
+    started = time.monotonic()
+    outcomes = list(client.read_windows((DAY + dt.timedelta(days=n),) * 2 for n in range(20)))
+    assert [type(outcome) for outcome in outcomes] == [Window] * 20
+    assert time.monotonic() - started > 2 * 0.5
