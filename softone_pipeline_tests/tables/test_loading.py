@@ -21,9 +21,11 @@ from softone_pipeline.warehouse import connection as connection_room
 DAY = dt.date(2026, 3, 2)
 
 
+@pytest.mark.parametrize("batch_days", [31, 1], ids=["part of a batch", "a whole batch"])
 def test_many_small_loads_do_not_leave_the_database_in_small_pieces(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_days: int
 ) -> None:
+    monkeypatch.setattr(loading, "_BATCH_DAYS", batch_days)
     monkeypatch.setattr(connection_room, "_SPARE_ROW_GROUPS", 4)
     warehouse = Warehouse(tmp_path / "x_pipeline.duckdb", TABLES, macros=MACROS)
     mornings = 12

@@ -118,8 +118,8 @@ class _Writer:
         answers: list[InvoiceAnswer] = []
         while batch.windows:
             with contextlib.ExitStack() as stack:
-                # An ordinary morning tidies up; a load of many batches would do so again and again.
-                compact = CUSTOMER_INVOICES if batch.is_first and not batch.is_full else None
+                # Once a load is enough to tidy up.
+                compact = CUSTOMER_INVOICES if batch.is_first else None
                 connection = stack.enter_context(self.warehouse.transaction(compact=compact))
                 landed = self._land(connection, staged)
                 if not landed.ask:
