@@ -184,7 +184,7 @@ class PipelineSettings(_Settings):
 
     # A million invoices take 600 MB of the whole process with it, a day of 200,000 goes through.
     duckdb_memory_limit: str = Field(
-        default="400MB",
+        default="360MB",
         pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B|%)$",
         description="How much memory DuckDB may take while loading, like 1GB; what is beyond goes to a temporary folder.",
     )
