@@ -28,9 +28,12 @@ fields as well, so that a caller need not read the sentence.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+
+# Days in a row that failed alike.
+_MOST_TOLD_DAY_BY_DAY = 7
 
 
 class SoftOneError(Exception):
@@ -140,6 +143,35 @@ class UnstableWindowError(WindowError):
     """The pages of a window kept moving while they were read, however often it was begun again."""
 
     to_do = "Load that day again when nobody is invoicing, or set a larger SOFTONE_PAGE_SIZE."
+
+
+def told_together(errors: Iterable[SoftOneError]) -> list[SoftOneError]:
+    """The same errors, to be read: more than a week of days in a row that failed alike is told as one window."""
+    rows: list[list[SoftOneError]] = []
+    for error in errors:
+        if rows and _follows(rows[-1][-1], error):
+            rows[-1].append(error)
+        else:
+            rows.append([error])
+    return [error for row in rows for error in _as_one(row)]
+
+
+def _follows(before: SoftOneError, error: SoftOneError) -> bool:
+    return (
+        isinstance(before, WindowError)
+        and isinstance(error, WindowError)
+        and error.first_day == before.last_day + dt.timedelta(days=1)
+        and (type(error), error.reason, error.company, error.page)
+        == (type(before), before.reason, before.company, before.page)
+    )
+
+
+def _as_one(row: Sequence[SoftOneError]) -> Sequence[SoftOneError]:
+    first, last = row[0], row[-1]
+    if len(row) <= _MOST_TOLD_DAY_BY_DAY or not isinstance(first, WindowError) or not isinstance(last, WindowError):
+        return row
+    days = {"first_day": first.first_day, "last_day": last.last_day}
+    return [type(first)(first.reason, company=first.company, page=first.page, **days)]
 
 
 class AlertError(SoftOneError):

@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from softone_pipeline.errors import AuthenticationError, RequestError, SoftOneError, WarehouseError
+from softone_pipeline.errors import AuthenticationError, RequestError, SoftOneError, WarehouseError, told_together
 from softone_pipeline.orchestration import checks
 from softone_pipeline.orchestration.instance import WAREHOUSE_POOL
 from softone_pipeline.orchestration.metadata import definition_metadata, figures, money, open_with, preview
@@ -412,7 +412,7 @@ def _report_and_fail(
     """
     for day, metadata in sorted(standing_days.items()):
         context.log_event(dg.AssetMaterialization(context.asset_key, partition=day.isoformat(), metadata=metadata))
-    reasons = "\n".join(str(error) for error in failed)
+    reasons = "\n".join(map(str, told_together(failed)))
     # The cause is left out: its traceback would only repeat the sentence.
     raise dg.Failure(
         description=(

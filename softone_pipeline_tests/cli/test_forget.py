@@ -54,7 +54,7 @@ def history_kept_open(runs: Path) -> Iterator[None]:
     try:
         for run_id in log.get_all_run_ids():
             assert log.get_logs_for_run(run_id)
-        assert log.all_asset_keys()
+        assert log.get_asset_records()
         yield
     finally:
         log.dispose()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-from softone_pipeline.errors import AuthenticationError, WindowError
+from softone_pipeline.errors import AuthenticationError, WindowError, told_together
 from softone_pipeline.softone import InvoiceAnswer, SoftOneClient, Window
 from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
 from softone_pipeline.tables.raw.landing import DayLanded, Landed, land
@@ -145,7 +145,7 @@ class _Writer:
 
 def _log(company: str, batch: _Batch, landed: Landed) -> None:
     """One line a batch; the extra fields on the record are for whoever draws a progress bar."""
-    for error in batch.failed:
+    for error in told_together(batch.failed):
         log.warning("%s", error)
     if landed.days:
         received = sum(day.received for day in landed.days)

@@ -1,0 +1,41 @@
+"""How errors are told when there are many of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from softone_pipeline.errors import AuthenticationError, SoftOneError, UnstableWindowError, WindowError, told_together
+
+DAY = dt.date(2026, 3, 1)
+
+
+def window(n: int, reason: str = "No answer.", kind: type[WindowError] = WindowError, page: int = 0) -> WindowError:
+    day = DAY + dt.timedelta(days=n)
+    return kind(reason, company="acme", first_day=day, last_day=day, page=page)
+
+
+def test_many_days_in_a_row_that_failed_alike_are_told_as_one() -> None:
+    told = told_together([*map(window, range(400)), AuthenticationError("The keys have been revoked.")])
+    assert list(map(str, told)) == [
+        "Invoices could not be read (company acme, 2026-03-01 to 2027-04-04, page 0): No answer. "
+        "Nothing was written for it.",
+        "The keys have been revoked.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        [window(n) for n in range(7)],
+        [window(2 * n) for n in range(20)],
+        [window(n, f"Reason {n % 2}.") for n in range(20)],
+        [window(n, kind=(WindowError, UnstableWindowError)[n % 2]) for n in range(20)],
+        [window(n, page=n) for n in range(20)],
+        [],
+    ],
+    ids=["a week", "days between", "another reason", "another kind", "another page", "nothing"],
+)
+def test_other_errors_are_told_one_by_one(errors: list[SoftOneError]) -> None:
+    assert told_together(errors) == errors
