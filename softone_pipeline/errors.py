@@ -107,7 +107,9 @@ class RequestRefusedError(RequestError):
 
 
 class RequestFailedError(RequestError):
-    """The request kept failing (no connection, 5xx, 429, a body that is no list of invoices)."""
+    """The request kept failing (no connection, 5xx, 429, a body that is no list of invoices), or was not sent any more
+    (`attempts` 0), for the ERP had not answered anything for minutes.
+    """
 
     to_do = (
         "Load the same days again when the ERP answers; what stood before still stands. If it happens often, lower "
