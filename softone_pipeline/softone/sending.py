@@ -107,7 +107,8 @@ class Sender:
         # The path that has answered, for good; until then, whether the first one is known to be missing.
         self._paths: dict[Endpoint, str] = {}
         self._first_is_missing: set[Endpoint] = set()
-        self._silent_since: float | None = None
+        # When the first and the newest request since the last answer came to nothing.
+        self._silence: tuple[float, float] | None = None
         self._is_last_attempt = stop_after_attempt(settings.max_attempts)
         self._backoff = wait_exponential(multiplier=settings.retry_wait_seconds, max=_LONGEST_BACKOFF)
 
@@ -227,8 +228,7 @@ class Sender:
         try:
             return self._http.send(request)
         except httpx.HTTPError as error:
-            if self._silent_since is None:
-                self._silent_since = time.monotonic()
+            self._miss()
             why = f"{type(error).__name__}: {self._redactor.clean(str(error))}".rstrip(": ")
         # Outside the handler: httpx's errors hold the request, and its URL holds the keys.
         if task.halt.is_set():
@@ -237,11 +237,19 @@ class Sender:
 
     def _hear(self, response: httpx.Response) -> None:
         """Any answer will do, a login's or an error's too."""
-        self._silent_since = None
+        self._silence = None
+
+    def _miss(self) -> None:
+        """No answer. A pause in which nobody asked is no silence: what comes after a long one begins anew."""
+        now = time.monotonic()
+        first, newest = self._silence or (now, now)
+        self._silence = (first if now - newest <= _LONGEST_SILENCE else now, now)
 
     def _is_silent(self) -> bool:
-        since = self._silent_since
-        return since is not None and time.monotonic() - since > _LONGEST_SILENCE
+        if (silence := self._silence) is None:
+            return False
+        first, newest = silence
+        return newest - first > _LONGEST_SILENCE >= time.monotonic() - newest
 
     def _not_found(self, endpoint: Endpoint, response: httpx.Response) -> EndpointNotFoundError:
         paths = " nor ".join(path for path in (endpoint.path, endpoint.other_path) if path)

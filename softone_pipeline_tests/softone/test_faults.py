@@ -314,6 +314,23 @@ def test_an_erp_that_answers_nobody_is_soon_asked_no_more(
     assert len(erp.filter_requests) < 200
 
 
+def test_a_client_that_has_not_asked_for_long_asks_again(
+    erp: FakeErp, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("softone_pipeline.softone.sending._LONGEST_SILENCE", 0.3)
+    erp.fault_for = lambda asked: Answer(play=fake_erp.reset)
+    client = connect(max_attempts=2, retry_wait_seconds=0.05)
+    for _ in range(3):
+        with pytest.raises(WindowError, match="No usable answer after 2 attempts"):
+            client.read_window(DAY, DAY)
+        time.sleep(0.4)
+    *_, last = client.read_windows([(DAY, DAY)] * 100)
+    assert "Not asked for any more" in str(last)
+    time.sleep(0.4)
+    erp.fault_for = lambda asked: None
+    assert isinstance(client.read_window(DAY, DAY), Window)
+
+
 def test_an_erp_that_answers_now_and_then_is_asked_on(
     erp: FakeErp, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
