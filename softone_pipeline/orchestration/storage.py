@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dagster._core.events import ASSET_EVENTS
@@ -23,6 +24,8 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, CursorResult, NullPool, create_engine
 
+from softone_pipeline.warehouse import inode
+
 # The index of all runs, and the runs that were last written to or looked at.
 _MOST_OPEN = 4
 
@@ -30,7 +33,7 @@ _MOST_OPEN = 4
 @dataclass(frozen=True, slots=True)
 class _Open:
     connection: Connection
-    inode: int
+    inode: int | None
 
 
 class BatchingEventLog(SqliteEventLogStorage):
@@ -81,8 +84,9 @@ class BatchingEventLog(SqliteEventLogStorage):
 
     def _kept_open(self, shard: str) -> Connection:
         """The shard's connection; a new one where its file is new, or is no longer the one that was opened."""
+        file = Path(self.path_for_shard(shard))
         kept = self._open.pop(shard, None)
-        if kept is not None and kept.inode != self._inode(shard):
+        if kept is not None and kept.inode != inode(file):
             kept.connection.close()
             self._initialized_dbs.discard(shard)
             kept = None
@@ -99,17 +103,11 @@ class BatchingEventLog(SqliteEventLogStorage):
             connection = engine.connect()
             connection.exec_driver_sql("pragma synchronous = normal")
             connection.commit()
-            kept = _Open(connection, self._inode(shard))
+            kept = _Open(connection, inode(file))
         self._open[shard] = kept
         while len(self._open) > _MOST_OPEN:
             self._open.pop(next(iter(self._open))).connection.close()
         return kept.connection
-
-    def _inode(self, shard: str) -> int:
-        try:
-            return os.stat(self.path_for_shard(shard)).st_ino
-        except FileNotFoundError:
-            return 0
 
     def _tell_watchers(self, run_id: str) -> None:
         """The UI watches a run's file, and SQLite first writes to another one beside it."""

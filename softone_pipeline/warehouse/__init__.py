@@ -7,7 +7,7 @@ Knows neither the ERP nor Dagster, nor which tables there are.
 from softone_pipeline.warehouse.backup import Manifest, Restored, back_up, read_manifest, restore
 from softone_pipeline.warehouse.connection import SCHEMA_VERSION, Warehouse
 from softone_pipeline.warehouse.copying import STORAGE_VERSION, copy_database, remove_database, wal
-from softone_pipeline.warehouse.disk import disk_trouble, unwritable, why_not_written
+from softone_pipeline.warehouse.disk import disk_trouble, inode, unwritable, why_not_written
 from softone_pipeline.warehouse.handover import PRIVATE, Handover, hand_over, handed_over, registry_of, remember
 from softone_pipeline.warehouse.publish import PUBLISHED_MODE, Published, open_published, publish
 from softone_pipeline.warehouse.table import Column, Table
@@ -29,6 +29,7 @@ __all__ = [
     "disk_trouble",
     "hand_over",
     "handed_over",
+    "inode",
     "open_published",
     "publish",
     "read_manifest",

@@ -19,7 +19,7 @@ import duckdb
 
 from softone_pipeline.errors import WarehouseAccessError, WarehouseMemoryError, WarehouseVersionError
 from softone_pipeline.warehouse.copying import STORAGE_VERSION, copy_database, created_with, replaced
-from softone_pipeline.warehouse.disk import disk_trouble, why_not_written
+from softone_pipeline.warehouse.disk import disk_trouble, inode, why_not_written
 from softone_pipeline.warehouse.locking import open_when_free
 from softone_pipeline.warehouse.table import Table
 
@@ -165,17 +165,11 @@ class Warehouse:
     def _open(self) -> duckdb.DuckDBPyConnection:
         """Opens the file that lies at the path: one that was replaced while we waited for its lock is let go of."""
         while True:
-            before = self._inode()
+            before = inode(self.path)
             connection = self._open_once()
-            if before in (None, self._inode()):
+            if before in (None, inode(self.path)):
                 return connection
             connection.close()
-
-    def _inode(self) -> int | None:
-        try:
-            return self.path.stat().st_ino
-        except FileNotFoundError:
-            return None
 
     def _open_once(self) -> duckdb.DuckDBPyConnection:
         try:

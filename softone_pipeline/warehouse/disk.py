@@ -1,4 +1,4 @@
-"""A disk that is full, or a folder that may not be written: what the system says, and what to do about it.
+"""What the system says of files: a full disk or a folder that may not be written, with what to do about it; which file it is.
 
 DuckDB, SQLite and others pass the system's own words on in errors of their own, so the words are what is looked for.
 """
@@ -15,6 +15,14 @@ _FORBIDDEN = {os.strerror(number) for number in (errno.EACCES, errno.EPERM, errn
 # SQLite's own, which keep Dagster's history from being written.
 _FULL_OF_SQLITE = {"database or disk is full", "disk I/O error"}
 _FORBIDDEN_OF_SQLITE = {"attempt to write a readonly database", "unable to open database file"}
+
+
+def inode(path: Path) -> int | None:
+    """Tells a file from another that was put in its place; None where there is none."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def disk_trouble(error: BaseException) -> str | None:
