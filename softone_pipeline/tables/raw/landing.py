@@ -86,7 +86,7 @@ def land(
     if ask:
         return Landed(ask=tuple(row[0] for row in ask), days=())
     _read(connection)
-    if _any(connection, "from accepted") or _any(connection, "from answer"):
+    if staged.answers or _any(connection, "from accepted"):
         _write_versions(connection, names)
     if _any(connection, "from unreadable") or _any(
         connection, "from raw.quarantine where company = $company", {"company": company}
