@@ -232,6 +232,7 @@ class Server:
                         __typename
                         ... on MessageEvent { message level stepKey }
                         ... on LogsCapturedEvent { fileKey }
+                        ... on AssetCheckEvaluationEvent { evaluation { checkName assetKey { path } } }
                         ... on ExecutionStepFailureEvent {
                           error { message stack errorChain { error { message stack } } }
                           failureMetadata { label description }
@@ -248,6 +249,11 @@ class Server:
             if not told["hasMore"]:
                 return events
             cursor = told["cursor"]
+
+    def checked(self, run_id: str) -> set[tuple[str, str]]:
+        """The checks that a run has evaluated: asset and name."""
+        told = [event["evaluation"] for event in self.log(run_id) if "evaluation" in event]
+        return {("/".join(each["assetKey"]["path"]), each["checkName"]) for each in told}
 
     def captured(self, run_id: str) -> str:
         """What a run has printed, as its page shows it."""

@@ -309,19 +309,6 @@ def test_a_search_that_fails_keeps_what_was_known_and_the_load_says_that_it_did(
     assert plant.load().succeeded
 
 
-def test_one_core_table_alone_records_that_table_only(plant: Plant) -> None:
-    plant.load()
-    result = refresh_job().execute_in_process(
-        instance=plant.instance, asset_selection=[dg.AssetKey(["core", "invoice_rows"])], run_config=QUIET
-    )
-    assert [event.asset_key for event in result.get_asset_materialization_events()] == [
-        dg.AssetKey(["core", "invoice_rows"])
-    ]
-    assert {check.asset_key for check in result.get_asset_check_evaluations()} == {
-        dg.AssetKey(["core", "invoice_rows"])
-    }
-
-
 # Which fetch wrote a row, and when, is what may differ.
 CONTENT = {
     "core.invoices": "* exclude (fetched_at)",

@@ -224,6 +224,13 @@ def test_core_marts_and_the_copy_follow_a_backfill_of_raw_by_themselves(story: S
     assert story.seen["raw"].adds_up
 
 
+def test_what_follows_by_itself_is_checked_like_what_a_full_run_makes(story: Story) -> None:
+    checked = story.server.checked(story.runs["follows"].id)
+    assert {name for asset, name in checked if asset == "core/invoices"} >= {"core_ties_to_raw", "invoices_foot"}
+    everything = story.server.checked(story.runs["schedule"].id)
+    assert checked == {(asset, name) for asset, name in everything if asset in BEHIND_RAW}
+
+
 def test_the_schedules_run_covers_sixty_days_and_every_table(story: Story) -> None:
     (request,) = story.requests
     tags = {tag["key"]: tag["value"] for tag in request["tags"]}
