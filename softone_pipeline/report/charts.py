@@ -75,7 +75,7 @@ def _steps(series: Sequence[tuple[str, Sequence[Decimal]]], *, stacked: bool) ->
     columns = list(zip(*(values for _, values in series), strict=True))
     ups = [sum(value for value in column if value > 0) if stacked else max(column) for column in columns]
     downs = [sum(value for value in column if value < 0) if stacked else min(column) for column in columns]
-    highest, lowest = max(Decimal(1), *ups), min(Decimal(0), *downs)
+    highest, lowest = max([Decimal(1), *ups]), min([Decimal(0), *downs])
     rough = (highest - lowest) / 4
     magnitude = 10 ** (len(str(int(rough))) - 1)
     step = next(size * magnitude for size in (1, 2, 5, 10) if size * magnitude >= rough)

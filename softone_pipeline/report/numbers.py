@@ -22,13 +22,18 @@ def whole(value: Decimal | int | None) -> str:
 
 
 def short(value: float) -> str:
-    """An axis label: 1,5 mn or 250 tkr, without unit of currency."""
+    """An axis label: 1,5 mn or 250 tusen, without unit of currency."""
     size = abs(value)
     if size >= 1_000_000:
         return _swedish(f"{value / 1_000_000:.1f}") + f"{_NO_BREAK}mn"
     if size >= 1_000:
-        return _swedish(f"{value / 1_000:.0f}") + f"{_NO_BREAK}t"
+        return _swedish(f"{value / 1_000:.0f}") + f"{_NO_BREAK}tusen"
     return _swedish(f"{value:.0f}")
+
+
+def rate(vat_class: str) -> str:
+    """A VAT rate in per cent: 25 %, 13,5 %."""
+    return f"{_swedish(vat_class)}{_NO_BREAK}%"
 
 
 def moment(value: dt.datetime) -> str:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from softone_pipeline.report.charts import bars
 from softone_pipeline.report.figures import Figures, read_figures
-from softone_pipeline.report.numbers import amount, moment, whole
+from softone_pipeline.report.numbers import amount, moment, rate, whole
 from softone_pipeline.report.words import CHECKS_SV, WORDS
 from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.warehouse import hand_over, handed_over, open_published
@@ -22,7 +22,6 @@ from softone_pipeline.warehouse import hand_over, handed_over, open_published
 Language = Literal["sv", "en"]
 
 _AGEING = ("not_due", "due_1_30", "due_31_60", "due_61_90", "due_over_90")
-_RATES = ("25", "12", "6")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def _page(figures: Figures, currency: str, language: Language) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"amount": amount, "whole": whole, "moment": moment}
+    environment.filters |= {"amount": amount, "whole": whole, "rate": rate, "moment": moment}
     words = WORDS[language]
     return environment.get_template("page.html").render(
         figures=figures,
@@ -129,18 +128,22 @@ def _months_chart(figures: Figures, words: dict[str, str]) -> Markup | None:
 
 
 def _vat_chart(figures: Figures, words: dict[str, str]) -> Markup | None:
-    months = sorted({row["period_month"] for row in figures.vat})
-    if not months:
+    by_cell = {
+        (row["period_month"], row["vat_class"]): row["vat_amount"] for row in figures.vat if _is_rate(row["vat_class"])
+    }
+    # Sales without VAT alone leave nothing to draw.
+    if not by_cell:
         return None
-    by_cell = {(row["period_month"], row["vat_class"]): row["vat_amount"] for row in figures.vat}
-    series = [
-        (f"{rate}\u00a0%", [by_cell.get((month, rate), Decimal(0)) for month in months])
-        for rate in _RATES
-        if any((month, rate) in by_cell for month in months)
-    ]
+    months = sorted({row["period_month"] for row in figures.vat})
+    rates = sorted({vat_class for _, vat_class in by_cell}, key=Decimal, reverse=True)
+    series = [(rate(each), [by_cell.get((month, each), Decimal(0)) for month in months]) for each in rates]
     labels = [f"{month:%Y-%m}" for month in months]
     told = "; ".join(f"{name}: {', '.join(whole(value) for value in values)}" for name, values in series)
     return _drawn(bars(words["vat"], labels, series, description=told))
+
+
+def _is_rate(vat_class: str) -> bool:
+    return vat_class[0].isdigit() and vat_class != "0"
 
 
 def _drawn(svg: str) -> Markup:

@@ -18,8 +18,8 @@ from softone_pipeline.cli import main
 from softone_pipeline.report import report_path, write_report
 from softone_pipeline.report.numbers import amount, short, whole
 from softone_pipeline.settings import PipelineSettings
-from softone_pipeline.warehouse import handed_over, publish
-from softone_pipeline_tests.invoices import invoice
+from softone_pipeline.warehouse import Warehouse, handed_over, publish
+from softone_pipeline_tests.invoices import invoice, row
 from softone_pipeline_tests.loaded import load_company
 from softone_pipeline_tests.tables.conftest import House
 
@@ -63,7 +63,7 @@ def test_numbers_are_written_the_swedish_way() -> None:
     assert amount(Decimal("-1234567.80")) == "−1\u00a0234\u00a0567,80"
     assert amount(None) == "—"
     assert whole(1234) == "1\u00a0234"
-    assert (short(1_500_000), short(-20_000), short(0)) == ("1,5\u00a0mn", "−20\u00a0t", "0")
+    assert (short(1_500_000), short(-20_000), short(0)) == ("1,5\u00a0mn", "−20\u00a0tusen", "0")
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,28 @@ def test_changes_count_from_the_report_that_stood_there(hostile: House, tmp_path
 def test_a_company_without_invoices_has_a_page_that_says_so(warehouse: object, settings: PipelineSettings) -> None:
     page = write_report(_published(House(warehouse, settings))).path.read_text(encoding="utf-8")  # type: ignore[arg-type]
     assert "Inga definitiva fakturor än." in page
+
+
+def test_sales_without_vat_alone_are_a_page_without_that_chart(
+    warehouse: Warehouse, settings: PipelineSettings, tmp_path: Path
+) -> None:
+    house = House(warehouse, settings)
+    rows = [row("100.00", "0.00")]
+    house.land(house.window(1, [invoice(1, total="100.00", vat="0.00", rows=rows)]))
+    page = write_report(_published(house), tmp_path / "r.html").path.read_text(encoding="utf-8")
+    assert "0\u00a0%" in page
+    assert page.count("<svg") == 1
+
+
+def test_other_rates_are_drawn_as_they_are_set(
+    warehouse: Warehouse, settings: PipelineSettings, tmp_path: Path
+) -> None:
+    house = House(warehouse, settings.model_copy(update={"vat_rates": (Decimal("25.5"), Decimal(14))}))
+    rows = [row("1000.00", "255.00"), row("1000.00", "140.00")]
+    house.land(house.window(1, [invoice(1, total="2395.00", vat="395.00", rows=rows)]))
+    page = write_report(_published(house), tmp_path / "r.html").path.read_text(encoding="utf-8")
+    assert page.index("25,5\u00a0%: 255") < page.index("14\u00a0%: 140")
+    assert "<td>25,5\u00a0%</td>" in page
 
 
 def test_each_company_in_a_database_has_a_report_of_its_own(settings: PipelineSettings) -> None:

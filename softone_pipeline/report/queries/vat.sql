@@ -10,4 +10,4 @@ where company = $company and status_class = 'counted' and period_month is not nu
 group by period_month, vat_class
 having sum(net_amount) <> 0 or sum(vat_amount) <> 0
 qualify dense_rank() over (order by period_month desc) <= 13
-order by period_month, list_position(['25', '12', '6', '0'], vat_class) nulls last, vat_class
+order by period_month, try_cast(vat_class as decimal(5, 2)) desc nulls last, vat_class
