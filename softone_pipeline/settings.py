@@ -11,7 +11,7 @@ import ipaddress
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -21,6 +21,9 @@ from softone_pipeline.errors import SettingProblem, SettingsError
 
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 PREFIX = "SOFTONE_"
+
+# In per cent.
+_Rate = Annotated[Decimal, Field(gt=0, lt=100, decimal_places=2)]
 
 # A DuckDB file whose stem is one of these makes `raw.x` ambiguous for whoever opens it.
 _RESERVED_STEMS = {"raw", "core", "mart", "main", "temp", "system", "pg_catalog", "information_schema"}
@@ -114,7 +117,7 @@ class ErpSettings(_Settings):
     @classmethod
     def _base_url_is_safe(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in {"https", "http"} or not parts.hostname:
+        if parts.scheme not in {"https", "http"} or not parts.hostname or not _has_a_port(parts):
             raise ValueError("should look like https://apiexternal.softone.se")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("should be the bare address: no user, no query (keys have settings of their own)")
@@ -157,7 +160,7 @@ class PipelineSettings(_Settings):
         default="SEK", pattern="^[A-Z]{3}$", description="The company's accounting currency (ISO 4217)."
     )
 
-    vat_rates: Annotated[tuple[Decimal, ...], NoDecode] = Field(
+    vat_rates: Annotated[tuple[_Rate, ...], NoDecode] = Field(
         default=(Decimal(25), Decimal(12), Decimal(6)),
         min_length=1,
         description="VAT rates in per cent that rows are matched with, like 25,12,6 (mervärdesskattelagen 9 kap.).",
@@ -212,7 +215,9 @@ class PipelineSettings(_Settings):
     def _webhook_is_safe(cls, value: SecretStr | None) -> SecretStr | None:
         parts = urlsplit(value.get_secret_value()) if value else None
         if parts and not (
-            parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)))
+            parts.hostname
+            and _has_a_port(parts)
+            and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)))
         ):
             raise ValueError("should be a whole address that begins with https://")
         return value
@@ -225,6 +230,11 @@ class PipelineSettings(_Settings):
             raise ValueError("is missing: SOFTONE_ALERT_EMAIL_TO needs it")
         if parts and not (parts.hostname and parts.scheme in {"smtps", "smtp"}):
             raise ValueError("should look like smtps://user:password@mail.example.com")
+        if parts and not (_has_a_port(parts) and parts.path in {"", "/"} and not parts.query and not parts.fragment):
+            raise ValueError(
+                "should end with the server, or with its port: in the user and the password, write / ? # @ : and % "
+                "percent-encoded, like %2F for /"
+            )
         return value
 
     @field_validator("hash_key")
@@ -250,6 +260,13 @@ class PipelineSettings(_Settings):
     @classmethod
     def _listed_by_commas(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("vat_rates")
+    @classmethod
+    def _each_rate_once(cls, value: tuple[Decimal, ...]) -> tuple[Decimal, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("should name each rate once: a row's VAT that fits two rates fits none")
+        return value
 
     @field_validator("duckdb_path")
     @classmethod
@@ -302,6 +319,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _has_a_port(parts: SplitResult) -> bool:
+    """Whether its port, if any, is a number. (The library's own error would quote the text.)"""
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+
+
 def _problems(model: type[_Settings], error: ValidationError, prefix: str) -> list[SettingProblem]:
     problems = []
     for detail in error.errors(include_input=False, include_url=False):
@@ -313,4 +338,5 @@ def _problems(model: type[_Settings], error: ValidationError, prefix: str) -> li
 
 def _problem(model: type[_Settings], field: str, text: str, prefix: str) -> SettingProblem:
     description = model.model_fields[field].description if field in model.model_fields else None
-    return SettingProblem(variable_name(field, prefix), text + (f". {description}" if description else ""))
+    told = text.replace(PREFIX, prefix) + (f". {description}" if description else "")
+    return SettingProblem(variable_name(field, prefix), told)

@@ -63,3 +63,27 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = PipelineSettings.load()
     assert [str(rate) for rate in settings.vat_rates] == ["25", "12", "6", "13.5"]
     assert settings.tax_reduction_words == ("rot", "grön teknik")
+
+
+@pytest.mark.parametrize("rates", ["25,25", "25,0", "12,-5", "100", "6.001", "25,x", "25,NaN"])
+def test_a_rate_lies_between_nothing_and_all_and_is_named_once(rates: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTONE_VAT_RATES", rates)
+    with pytest.raises(SettingsError, match="SOFTONE_VAT_RATES"):
+        PipelineSettings.load()
+
+
+@pytest.mark.parametrize("password", ["Hemligt7/x", "Hemligt7?x", "Hemligt7#x", "7/x"])
+def test_a_mail_password_that_is_not_encoded_is_refused_and_not_shown(
+    password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOFTONE_ALERT_EMAIL_TO", "anna@example.com")
+    monkeypatch.setenv("SOFTONE_ALERT_SMTP", f"smtps://larm:{password}@mail.example.com")
+    with pytest.raises(SettingsError, match="percent-encoded") as caught:
+        PipelineSettings.load()
+    assert "7" not in str(caught.value)
+
+
+def test_an_error_names_variables_as_they_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_ALERT_EMAIL_TO", "anna@example.com")
+    with pytest.raises(SettingsError, match="ACME_ALERT_SMTP: is missing: ACME_ALERT_EMAIL_TO needs it"):
+        PipelineSettings.load(prefix="ACME_")
