@@ -134,6 +134,34 @@ def test_preliminary_cancelled_and_missing_invoices_are_not_asked_to_foot(house:
     assert findings(house) == {}
 
 
+def test_invoices_that_say_next_to_nothing_are_named_all_the_same(house: House) -> None:
+    bare = {"CustomerNr": None, "CustomerName": None, "Currency": None, "DueDate": None}
+    empty = row(None, None, ProductNr=None, Text=None, Quantity=None, Accounts=None)
+    wires = [
+        invoice(1, InvoiceNr="10", day=None, total="130.00", rows=[row("100.00", "40.00"), empty], **bare),
+        invoice(2, InvoiceNr="12", day=None, rows=[empty], BillingType=None, **bare),
+        invoice(3, InvoiceNr="12", day=None, OriginStatus=9, **bare),
+        invoice(4, InvoiceNr=None, day=None, **bare),
+        invoice(5, InvoiceNr="15", OriginStatus=None, **bare),
+        invoice(6, InvoiceNr=None, total="1.00", **bare),
+    ]
+    load(house, *wires)
+    load(house, *wires[:-1], invoice(7, **bare) | {"TotalAmount": "ten"}, hour=3)
+    found = findings(house)
+    assert found.keys() >= {
+        "quarantine_is_empty",
+        "invoices_foot",
+        "header_vat_agrees_with_rows",
+        "codes_are_known",
+        "currency_is_given",
+        "invoice_numbers_are_unique",
+        "invoice_series_are_unbroken",
+        "posted_invoices_are_still_there",
+        "vat_classes_are_known",
+    }
+    assert {name for name, (_, sentences) in found.items() if not all(sentences)} == set()
+
+
 # --- the series of invoice numbers
 
 

@@ -40,7 +40,7 @@ number as (
         prefix,
         if(is_padded, len(digits), 0) as padded_to,
         digits::bigint as number,
-        arg_min(invoice_nr, invoice_date) as invoice_nr,
+        coalesce(arg_min(invoice_nr, invoice_date), min(invoice_nr)) as invoice_nr,
         min(invoice_date) as invoice_date
     from padded
     group by all
