@@ -20,6 +20,7 @@ import httpx
 from softone_pipeline.errors import (
     AuthenticationError,
     RequestError,
+    RequestFailedError,
     RequestRefusedError,
     UnstableWindowError,
     WindowError,
@@ -43,6 +44,7 @@ from softone_pipeline.softone.transport import Meter, Task
 _FILTER_QUERY = "importId=0&specialFunctionalities="
 _CHECK_DAYS = 7
 _CHECK_INVOICES = 5
+_AROUND_DAYS = 366
 # Read while the caller writes what it was given: about what it writes at once.
 _READ_AHEAD_BYTES = 32_000_000
 
@@ -64,7 +66,7 @@ class SoftOneClient:
     ) -> None:
         self._settings = settings
         self._meter = Meter()
-        self._habits = Habits()
+        self._habits = Habits(settings.page_size)
         self._sender = Sender(settings, transport, pace_file)
         self._lock = threading.Lock()
         self._halts: set[threading.Event] = set()
@@ -214,9 +216,10 @@ class SoftOneClient:
         body = {**self._days(first_day, last_day), **self._filter_flags(include_preliminary)}
         meter = Meter(self._meter)
         question = _Question(self, _span(first_day, last_day), body, meter, halt)
+        around = self._around(first_day, last_day, meter, halt)
         fail = functools.partial(WindowError, company=self._settings.company, first_day=first_day, last_day=last_day)
         try:
-            reading = read_stable(question.ask, self._habits, note=question.note)
+            reading = read_stable(question.ask, self._habits, around=around.ask_for_few, note=question.note)
         except RequestError as error:
             raise fail(str(error), page=question.page) from error
         except MovingPagesError:
@@ -243,16 +246,28 @@ class SoftOneClient:
     def _read_invoice(self, invoice_id: int, halt: threading.Event) -> InvoiceAnswer:
         body = {"InvoiceId": str(invoice_id), **self._filter_flags(include_preliminary=True)}
         question = _Question(self, f"invoice {invoice_id}", body, Meter(self._meter), halt)
+        around = self._around(stockholm_today(), stockholm_today(), Meter(self._meter), halt)
         asked_at = dt.datetime.now(dt.UTC)
         try:
-            for page in read_pages(question.ask, self._habits):
+            for page in read_pages(question.ask, self._habits, around=around.ask_for_few):
                 for invoice in page.invoices:
                     if invoice.received.invoice_id == invoice_id:
                         return InvoiceAnswer(invoice_id, asked_at, invoice.received)
+            return InvoiceAnswer(invoice_id, asked_at, None)
         except RequestError as error:
-            what = f"Invoice {invoice_id} of company {self._settings.company} could not be asked for: {error}"
-            raise type(error)(what, status=error.status, attempts=error.attempts) from None
-        return InvoiceAnswer(invoice_id, asked_at, None)
+            failure = error
+        except MovingPagesError:
+            failure = RequestFailedError("The pages of the answer kept moving.")
+        what = f"Invoice {invoice_id} of company {self._settings.company} could not be asked for: {failure}"
+        raise type(failure)(what, status=failure.status, attempts=failure.attempts)
+
+    def _around(self, first_day: dt.date, last_day: dt.date, meter: Meter, halt: threading.Event) -> _Question:
+        """A question that is likelier to have invoices: a year more on either side, as far as there are dates."""
+        year = dt.timedelta(days=_AROUND_DAYS)
+        first_day -= min(year, first_day - dt.date.min)
+        last_day += min(year, dt.date.max - last_day)
+        body = {**self._days(first_day, last_day), **self._filter_flags(include_preliminary=True)}
+        return _Question(self, _span(first_day, last_day), body, meter, halt)
 
     def _days(self, first_day: dt.date, last_day: dt.date) -> dict[str, Any]:
         # whole days, for the server may compare date-times (api.md, "date filter")
@@ -287,6 +302,10 @@ class _Question:
         where = f"page {number}" if size is None else f"page {number} of size {size}"
         task = Task(f"{self._what}, {where}", self._meter, self._halt)
         return self._sender.post(FILTER, body, split_page, task, query=_FILTER_QUERY)
+
+    def ask_for_few(self, number: int, size: int | None = None) -> list[PageInvoice]:
+        """As `ask`, in pages of no more than it takes to tell the first from the second."""
+        return self.ask(number, size or 2)
 
     def note(self, text: str) -> None:
         LOG.warning("%s: %s", self._what, text)

@@ -24,6 +24,9 @@ MOST_READINGS = 5
 # Below this many invoices a page could be pushed along whole by a few new invoices, so it proves little.
 _TELLING_PAGE = 10
 
+# So many windows without a page 0 mean that there is none, on a server whose page size cannot be chosen to find out.
+_TELLING_WINDOWS = 3
+
 _MOVED = "the pages moved while they were read"
 _UNCHECKABLE = "the page borders cannot be checked"
 # So many readings in a row that agree are believed in spite of a doubt; otherwise two. Two may miss the same invoice, if it
@@ -38,12 +41,18 @@ class Ask(Protocol):
 
 
 class Habits:
-    """What has been learnt about the server's paging, kept for the client's life. Shared between threads."""
+    """What has been learnt about the server's paging, kept for the client's life. Shared between threads.
 
-    def __init__(self) -> None:
+    `page_size` is the usual size that pages are asked for with.
+    """
+
+    def __init__(self, page_size: int) -> None:
         self._lock = threading.Lock()
+        self._page_size = page_size
         self._first_page: int | None = None
         self._largest_page = 0
+        self._has_page_0 = False
+        self._without_page_0 = 0
 
     @property
     def first_page(self) -> int | None:
@@ -55,9 +64,28 @@ class Habits:
             if self._first_page is None:
                 self._first_page = number
 
+    @property
+    def has_page_0(self) -> bool:
+        """Whether a page 0 has brought invoices. (A server that counts from 1 may take 0 for 1.)"""
+        return self._has_page_0
+
+    def note_page_0(self) -> None:
+        self._has_page_0 = True
+
+    def note_window_without_page_0(self) -> None:
+        """One more window whose page 0 brings nothing, though its page 1 does. Enough of them say that 1 is the first."""
+        with self._lock:
+            self._without_page_0 += 1
+            is_enough = self._without_page_0 >= _TELLING_WINDOWS and not self._has_page_0
+        if is_enough:
+            self.learn_first_page(1)
+
     def is_last(self, page: list[PageInvoice]) -> bool:
-        """Whether the page is smaller than another one was, so that nothing follows it."""
-        return len(page) < self._largest_page
+        """Whether the page is smaller than another one was, so that nothing follows it.
+
+        Never one as large as was asked for: one that is larger proves only that it has more than it should.
+        """
+        return len(page) < min(self._largest_page, self._page_size)
 
     def learn_size(self, page: list[PageInvoice]) -> None:
         """Remember the size of the largest page. Only of pages that were asked for in the usual size."""
@@ -112,21 +140,23 @@ class MovingPagesError(Exception):
     """The pages kept moving. Never leaves this room."""
 
 
-def read_stable(ask: Ask, habits: Habits, *, note: Callable[[str], None]) -> Reading:
+def read_stable(ask: Ask, habits: Habits, *, around: Ask | None = None, note: Callable[[str], None]) -> Reading:
     """Read all pages, again if they may have moved meanwhile, until looks agree.
 
     A reading stands when the invoices at its page borders are found there a second time; or when the two
     readings before it found the same invoices (the one before it, if its borders were found); at once, when
     it is a single page with nothing behind it; never, when finding out the first page's number interrupted it.
-    `note` is told why the pages are read again. Raises MovingPagesError after five readings, and whatever
-    `ask` raises.
+    `around` is as in `read_pages`; `note` is told why the pages are read again. Raises MovingPagesError after five
+    readings, and whatever `ask` raises.
     """
     before: Reading | None = None
     doubt: str | None = None
     agreeing = 1
     for number in range(1, MOST_READINGS + 1):
         was_known = habits.first_page is not None
-        reading = Reading(dt.datetime.now(dt.UTC), list(read_pages(ask, habits)))
+        # Pages that are in doubt may be of any length, and a small one is no end then.
+        pages = read_pages(ask, habits, around=around, to_the_last=doubt is not None)
+        reading = Reading(dt.datetime.now(dt.UTC), list(pages))
         agrees = before is not None and reading.tally == before.tally
         agreeing = agreeing + 1 if agrees else 1
         if not (agrees and doubt == _UNCHECKABLE):
@@ -141,10 +171,12 @@ def read_stable(ask: Ask, habits: Habits, *, note: Callable[[str], None]) -> Rea
     raise MovingPagesError
 
 
-def read_pages(ask: Ask, habits: Habits) -> Iterator[Page]:
-    """Page after page, up to one that is empty, brings nothing new, or is smaller than another has been."""
+def read_pages(ask: Ask, habits: Habits, *, around: Ask | None = None, to_the_last: bool = False) -> Iterator[Page]:
+    """Page after page, up to one that is empty, brings nothing new, or, unless `to_the_last`, is smaller than another has
+    been. `around` asks a question with more invoices, should these not tell what the server's first page is.
+    """
     base = habits.first_page
-    number, invoices = _first_page(ask, habits) if base is None else (base, ask(base))
+    number, invoices = _first_page(ask, habits, around) if base is None else (base, ask(base))
     before: list[Page] = []
     seen: set[Key] = set()
     page_1_repeats = False
@@ -165,12 +197,12 @@ def read_pages(ask: Ask, habits: Habits) -> Iterator[Page]:
         before.append(Page(number, invoices, keys, is_new))
         yield before[-1]
         if has_new_keys:
-            is_end = habits.is_last(invoices)
+            is_end = not to_the_last and habits.is_last(invoices)
             only_other_texts = False
         elif is_new:
             # Known ids with another text: doubles, and one more page may follow. Not two, for the last page may
             # be repeated for ever with a field that changes.
-            is_end = only_other_texts or habits.is_last(invoices)
+            is_end = only_other_texts or (not to_the_last and habits.is_last(invoices))
             only_other_texts = True
         else:
             # A page 1 that repeats page 0 is no end yet: the server may count from 1 and take 0 for 1.
@@ -191,26 +223,69 @@ def _has_new_text(invoices: list[PageInvoice], before: list[Page]) -> bool:
     return any(invoice.received.body not in texts for invoice in invoices)
 
 
-def _first_page(ask: Ask, habits: Habits) -> tuple[int, list[PageInvoice]]:
+def _first_page(ask: Ask, habits: Habits, around: Ask | None) -> tuple[int, list[PageInvoice]]:
     """The first page of a server of which it is not known whether it counts from 0 or from 1.
 
-    An empty or refused page 0 is not believed before page 1 has been asked for. Page 1 answering, page 0 is
-    asked for once more: it may have been a fault of the moment, and base 1 would lose that page for good.
+    An empty or refused page 0 is not believed before page 1 has been asked for, and then page 0 once more. If page 0
+    still brings nothing, page 1 has to prove that it is the first one: a fault of some moments at page 0 would lose that
+    page otherwise, of this window and of all that follow.
     """
     page_0, refusal = _try(ask, 0)
     if page_0:
+        habits.note_page_0()
         return 0, page_0
     page_1, refusal_of_1 = _try(ask, 1)
     if refusal_of_1 is not None:
         raise refusal or refusal_of_1
     if not page_1 and refusal is None:
         return 0, []
-    page_0, refusal = _try(ask, 0)
+    page_0, refusal_again = _try(ask, 0)
     if page_0:
+        habits.note_page_0()
         return 0, page_0
-    if page_1 or refusal is not None:
-        habits.learn_first_page(1)
-    return 1, page_1
+    if page_1:
+        if habits.has_page_0 or not _may_be_first(ask, page_1, habits):
+            raise refusal_again or refusal or MovingPagesError
+        return 1, page_1
+    if refusal_again is None:
+        return 0, []
+    # An empty window where pages are counted from 1; elsewhere one that nobody has seen.
+    if around is None or habits.has_page_0 or _has_a_page_0(around, habits):
+        raise refusal_again
+    return 1, []
+
+
+def _has_a_page_0(around: Ask, habits: Habits) -> bool:
+    """Whether a server that refuses the page 0 of one question may have one: told from another question, which is likelier
+    to have invoices. It has none where that page 0 is refused too, and its page 1 is empty or proves to be the first.
+    """
+    try:
+        number, _ = _first_page(around, habits, None)
+    except MovingPagesError:
+        return True
+    except RequestRefusedError:
+        page_1, refusal = _try(around, 1)
+        return bool(page_1) or refusal is not None
+    return number == 0
+
+
+def _may_be_first(ask: Ask, page_1: list[PageInvoice], habits: Habits) -> bool:
+    """Whether page 1 is the first page: then its first invoice is the first page of one invoice.
+
+    Counted from 0, that is the second invoice of all. Where the size cannot be chosen, several windows have to agree
+    before it is believed of the others.
+    """
+    for _ in range(2):
+        found, refusal = _try(ask, 1, size=1)
+        if refusal is not None or len(found) != 1:
+            habits.note_window_without_page_0()
+            return True
+        if page_1 and found[0].received.body == page_1[0].received.body:
+            habits.learn_first_page(1)
+            return True
+        # An invoice may have come in before it just now.
+        page_1 = ask(1)
+    return False
 
 
 def _try(ask: Ask, number: int, size: int | None = None) -> tuple[list[PageInvoice], RequestRefusedError | None]:

@@ -135,7 +135,7 @@ def test_preliminary_cancelled_and_missing_invoices_are_not_asked_to_foot(house:
 
 
 def test_invoices_that_say_next_to_nothing_are_named_all_the_same(house: House) -> None:
-    bare = {"CustomerNr": None, "CustomerName": None, "Currency": None, "DueDate": None}
+    bare: dict[str, Any] = {"CustomerNr": None, "CustomerName": None, "Currency": None, "DueDate": None}
     empty = row(None, None, ProductNr=None, Text=None, Quantity=None, Accounts=None)
     wires = [
         invoice(1, InvoiceNr="10", day=None, total="130.00", rows=[row("100.00", "40.00"), empty], **bare),
