@@ -108,6 +108,10 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
                 cost = _traffic_metadata(client.traffic, time.monotonic() - began)
         except SoftOneError as error:
             failed.append(error)
+        except Exception:
+            # Not foreseen, so it goes on as it is; but what stands is known to Dagster first.
+            _record(context, _days_metadata(warehouse, settings, landed, failed))
+            raise
         if failed:
             _report_and_fail(
                 context,
@@ -391,6 +395,12 @@ def _days_metadata(
     }
 
 
+def _record(context: dg.AssetExecutionContext, standing_days: dict[dt.date, dict[str, int | str]]) -> None:
+    """Record the days that stand: a failed run over a range records nothing of itself."""
+    for day, metadata in sorted(standing_days.items()):
+        context.log_event(dg.AssetMaterialization(context.asset_key, partition=day.isoformat(), metadata=metadata))
+
+
 def _report_and_fail(
     context: dg.AssetExecutionContext,
     standing_days: dict[dt.date, dict[str, int | str]],
@@ -399,12 +409,8 @@ def _report_and_fail(
     asked_count: int,
     to_do: str,
 ) -> None:
-    """Record the days that stand, so that a re-run from failure repeats only the others, and fail by name.
-
-    A failed run over a range records nothing of itself.
-    """
-    for day, metadata in sorted(standing_days.items()):
-        context.log_event(dg.AssetMaterialization(context.asset_key, partition=day.isoformat(), metadata=metadata))
+    """Record the days that stand, so that a re-run from failure repeats only the others, and fail by name."""
+    _record(context, standing_days)
     reasons = "\n".join(map(str, told_together(failed)))
     # The cause is left out: its traceback would only repeat the sentence.
     raise dg.Failure(

@@ -122,15 +122,15 @@ class SoftOneClient:
                 room=_READ_AHEAD_BYTES,
             )
 
-    def read_invoices(self, invoice_ids: Sequence[int]) -> Iterator[InvoiceAnswer]:
+    def read_invoices(self, invoice_ids: Sequence[int]) -> Iterator[InvoiceAnswer | RequestError]:
         """Ask for single invoices by their ids, preliminary ones included, in the order given.
 
-        Raises RequestError naming the invoice when one cannot be asked for, and AuthenticationError at once.
+        One that cannot be asked for is yielded as its RequestError, which names it. AuthenticationError is raised at once.
         """
         with self._working() as halt:
             yield from in_order(
                 invoice_ids,
-                functools.partial(self._read_invoice, halt=halt),
+                functools.partial(self._invoice_or_error, halt=halt),
                 threads=self._settings.max_connections,
                 fatal=AuthenticationError,
                 halt=halt,
@@ -243,7 +243,7 @@ class SoftOneClient:
             traffic=meter.so_far,
         )
 
-    def _read_invoice(self, invoice_id: int, halt: threading.Event) -> InvoiceAnswer:
+    def _invoice_or_error(self, invoice_id: int, halt: threading.Event) -> InvoiceAnswer | RequestError:
         body = {"InvoiceId": str(invoice_id), **self._filter_flags(include_preliminary=True)}
         question = _Question(self, f"invoice {invoice_id}", body, Meter(self._meter), halt)
         around = self._around(stockholm_today(), stockholm_today(), Meter(self._meter), halt)
@@ -259,7 +259,7 @@ class SoftOneClient:
         except MovingPagesError:
             failure = RequestFailedError("The pages of the answer kept moving.")
         what = f"Invoice {invoice_id} of company {self._settings.company} could not be asked for: {failure}"
-        raise type(failure)(what, status=failure.status, attempts=failure.attempts)
+        return type(failure)(what, status=failure.status, attempts=failure.attempts)
 
     def _around(self, first_day: dt.date, last_day: dt.date, meter: Meter, halt: threading.Event) -> _Question:
         """A question that is likelier to have invoices: a year more on either side, as far as there are dates."""

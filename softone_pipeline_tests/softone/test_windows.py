@@ -7,6 +7,7 @@ import datetime as dt
 import itertools
 import json
 import logging
+import re
 import sqlite3
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from softone_pipeline.errors import (
     RequestRefusedError,
     WindowError,
 )
-from softone_pipeline.softone import InvoiceUnreadable, SoftOneClient, Traffic, Window
+from softone_pipeline.softone import InvoiceAnswer, InvoiceUnreadable, SoftOneClient, Traffic, Window
 from softone_pipeline.softone.transport import MeteredTransport, Pace, StoppedError, _proxy_for, silence_urls
 from softone_pipeline_tests.softone.conftest import Connect, settings_for
 from softone_pipeline_tests.softone.fake_erp import (
@@ -272,12 +273,21 @@ def test_a_pace_that_cannot_be_shared_is_kept_alone(tmp_path: Path, caplog: pyte
 # --- single invoices
 
 
+def _answers(client: SoftOneClient, invoice_ids: list[int]) -> list[InvoiceAnswer]:
+    answers = list(client.read_invoices(invoice_ids))
+    return [answer for answer in answers if isinstance(answer, InvoiceAnswer)]
+
+
+def _found(answers: list[InvoiceAnswer]) -> list[int | None]:
+    return [answer.invoice.invoice_id if answer.invoice else None for answer in answers]
+
+
 def test_single_invoices_are_asked_for_by_id_without_dates(erp: FakeErp, connect: Connect) -> None:
     erp.invoices = [invoice(number, "1999-01-01") for number in range(1, 30)]
     wanted = [7, 99, 3, -5, 7]
-    answers = list(connect(include_preliminary=False).read_invoices(wanted))
+    answers = _answers(connect(include_preliminary=False), wanted)
     assert [answer.invoice_id for answer in answers] == wanted
-    assert [answer.invoice and answer.invoice.invoice_id for answer in answers] == [7, None, 3, None, 7]
+    assert _found(answers) == [7, None, 3, None, 7]
     body = next(asked.body for asked in erp.filter_requests if asked.body["InvoiceId"] == "7")
     assert body["IncludePreliminary"] is True
     assert not {"InvoiceDateFrom", "InvoiceDateTo"} & body.keys()
@@ -288,8 +298,8 @@ def test_single_invoices_are_asked_for_by_id_without_dates(erp: FakeErp, connect
 def test_single_invoices_are_found_on_a_server_that_counts_from_1(erp: FakeErp, connect: Connect, page_0: str) -> None:
     erp.first_page, erp.page_0_on_base_1 = 1, page_0
     erp.invoices = invoices(1, 2)
-    answers = list(connect().read_invoices([2, 3]))
-    assert [answer.invoice and answer.invoice.invoice_id for answer in answers] == [2, None]
+    answers = _answers(connect(), [2, 3])
+    assert _found(answers) == [2, None]
 
 
 def test_other_invoices_in_the_answer_are_ignored(erp: FakeErp, connect: Connect) -> None:
@@ -300,15 +310,17 @@ def test_other_invoices_in_the_answer_are_ignored(erp: FakeErp, connect: Connect
         return Answer(200, "[" + ",".join(texts[at : at + asked.size]) + "]")
 
     erp.fault_for = page
-    answers = list(connect(page_size=4).read_invoices([10, 1]))
-    assert [answer.invoice and answer.invoice.invoice_id for answer in answers] == [10, None]
+    answers = _answers(connect(page_size=4), [10, 1])
+    assert _found(answers) == [10, None]
 
 
 def test_an_invoice_that_cannot_be_asked_for_is_named(erp: FakeErp, connect: Connect) -> None:
     erp.fault_for = lambda asked: Answer(500, "Fel") if asked.body["InvoiceId"] == "2" else None
-    with pytest.raises(RequestFailedError, match=r"Invoice 2 of company acme.*Fel") as caught:
-        list(connect(max_attempts=2).read_invoices([1, 2, 3]))
-    assert (caught.value.status, caught.value.attempts) == (500, 2)
+    _, failed, other = connect(max_attempts=2).read_invoices([1, 2, 3])
+    assert isinstance(failed, RequestFailedError)
+    assert re.search(r"Invoice 2 of company acme.*Fel", str(failed))
+    assert (failed.status, failed.attempts) == (500, 2)
+    assert isinstance(other, InvoiceAnswer)
 
 
 # --- the check
@@ -362,6 +374,16 @@ def test_search_gives_exact_amounts(erp: FakeErp, connect: Connect) -> None:
     assert asked.query["maxNrRows"] == "20"
     assert asked.body["InvoiceDateFrom"] == "2026-03-01T00:00:00"
     assert asked.body["InvoiceDateTo"] == "2026-03-02T23:59:59"
+
+
+def test_a_payment_that_leaves_more_open_than_fits_cannot_be_read(erp: FakeErp, connect: Connect) -> None:
+    whole = SEARCH_ROW.replace("9007199254740993.01", "9999999999999999.99")
+    erp.search_answer = Answer(200, whole.replace('"PaidAmount": null', '"PaidAmount": 9999999999999999.99'))
+    (paid,) = connect().search(first_day=DAY, last_day=DAY, max_rows=20)
+    assert paid.paid_amount == paid.total_amount
+    erp.search_answer = Answer(200, whole.replace('"PaidAmount": null', '"PaidAmount": -0.01'))
+    with pytest.raises(InvoiceUnreadable, match="PaidAmount: leaves an open amount that does not fit"):
+        connect().search(first_day=DAY, last_day=DAY, max_rows=20)
 
 
 def test_search_of_nothing_is_an_empty_list(erp: FakeErp, connect: Connect) -> None:

@@ -17,6 +17,9 @@ from softone_pipeline.tables.raw import loading
 from softone_pipeline.tables.raw.loading import load_days
 from softone_pipeline.warehouse import Warehouse
 from softone_pipeline.warehouse import connection as connection_room
+from softone_pipeline_tests.invoices import dumps, invoice
+from softone_pipeline_tests.softone.conftest import settings_for
+from softone_pipeline_tests.softone.fake_erp import Answer, FakeErp
 
 DAY = dt.date(2026, 3, 2)
 
@@ -77,6 +80,42 @@ def test_what_was_written_before_the_keys_were_revoked_is_reported_and_stands(
         stand = connection.execute("select partition_date from raw.fetched_days order by all").fetchall()
     assert reported == days[:2]
     assert stand == [(day,) for day in days[:2]]
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_an_invoice_that_cannot_be_asked_for_by_its_id_fails_its_own_day_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(loading, "_BATCH_DAYS", 3)
+    warehouse = Warehouse(tmp_path / "x_pipeline.duckdb", TABLES, macros=MACROS)
+    days = [DAY + dt.timedelta(days=n) for n in range(5)]
+
+    def load(erp: FakeErp) -> tuple[list[dt.date], list[WindowError]]:
+        with SoftOneClient(settings_for(erp, max_attempts=2)) as client:
+            batches = list(load_days(client, warehouse, company="acme", run_id="r", days=days))
+        return [day.day for batch in batches for day in batch.days], [
+            error for batch in batches for error in batch.failed
+        ]
+
+    with FakeErp().running() as erp:
+        erp.invoices = [dumps(invoice(number, day=day)) for number, day in enumerate(days)]
+        assert load(erp) == (days, [])
+        # 1 is gone, the others have changed
+        erp.invoices = [dumps(invoice(n, day=day, InvoiceNr="N")) for n, day in enumerate(days) if n != 1]
+        erp.fault_for = lambda asked: Answer(status, "Fel") if "InvoiceId" in asked.body else None
+        stand, failed = load(erp)
+        assert stand == [day for day in days if day != days[1]]
+        (error,) = failed
+        assert (error.first_day, error.last_day) == (days[1], days[1])
+        assert "invoice 1" in str(error)
+        assert "Fel" in str(error)
+        erp.fault_for = lambda asked: None
+        assert load(erp) == (days, [])
+    with warehouse.connect() as connection:
+        ends = connection.execute(
+            "select invoice_id, end_reason from raw.customer_invoices where latest order by all"
+        ).fetchall()
+    assert ends == [(0, None), (1, "missing"), (2, None), (3, None), (4, None)]
 
 
 def _settings(sandbox: Sandbox) -> ErpSettings:

@@ -18,7 +18,7 @@ from typing import Literal
 
 import duckdb
 
-from softone_pipeline.errors import WindowError
+from softone_pipeline.errors import RequestError, WindowError
 from softone_pipeline.settings import ErpSettings
 from softone_pipeline.softone import (
     InvoiceAnswer,
@@ -137,7 +137,10 @@ def verify(
     answers: dict[int, InvoiceAnswer] = {}
     differing = sorted({i for w, t, h, _ in compared for i in _differing(w, t, h)})
     if len(differing) <= _MOST_ASKED:
-        answers = {answer.invoice_id: hide_answer(hide, answer) for answer in client.read_invoices(differing)}
+        for answer in client.read_invoices(differing):
+            if isinstance(answer, RequestError):
+                raise answer
+            answers[answer.invoice_id] = hide_answer(hide, answer)
     for window, there, here, quarantined in compared:
         for day in _days(window.first_day, window.last_day):
             certificates[day].fetched_at = fetched.get(day)

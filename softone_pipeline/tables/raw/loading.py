@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -51,6 +51,15 @@ class _Batch:
             return
         self.windows.append(outcome)
         self.size += outcome.size_bytes
+
+    def give_up(self, days: Sequence[dt.date], reason: str, company: str) -> None:
+        """Leave out the windows with these days: nothing of them is written."""
+        for window in list(self.windows):
+            if any(window.first_day <= day <= window.last_day for day in days):
+                self.windows.remove(window)
+                self.failed.append(
+                    WindowError(reason, company=company, first_day=window.first_day, last_day=window.last_day)
+                )
 
     @property
     def is_full(self) -> bool:
@@ -124,9 +133,19 @@ class _Writer:
                 landed = self._land(connection, staged)
                 if not landed.ask:
                     return self.committing.submit(self._commit, stack.pop_all(), batch, landed)
-            answers.extend(self.client.read_invoices(landed.ask))
+            for (invoice_id, days), outcome in zip(
+                landed.ask.items(), self.client.read_invoices(list(landed.ask)), strict=True
+            ):
+                if isinstance(outcome, InvoiceAnswer):
+                    answers.append(outcome)
+                else:
+                    batch.give_up(
+                        days,
+                        f"they no longer include invoice {invoice_id}, and why is not known. {outcome}",
+                        self.company,
+                    )
             staged = Staged(batch.windows, answers)
-        return self.committing.submit(self._commit, contextlib.ExitStack(), batch, Landed(ask=(), days=()))
+        return self.committing.submit(self._commit, contextlib.ExitStack(), batch, Landed(ask={}, days=()))
 
     def _land(self, connection: duckdb.DuckDBPyConnection, staged: Staged) -> Landed:
         hide = self.privacy.begin(connection, self.company)
