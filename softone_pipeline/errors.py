@@ -11,6 +11,7 @@
     ├── WindowError                 a window of days could not be read whole; nothing of it was written
     │   └── UnstableWindowError     its pages kept moving while they were read
     ├── AlertError                  an alert could not be delivered
+    ├── SumTooLargeError            a sum over invoices does not fit its column
     ├── WarehouseError              the DuckDB side
     │   ├── WarehouseLockedError    another process holds the file for longer than we wait
     │   ├── WarehouseVersionError   the file was made by a newer or unknown version of this package
@@ -184,6 +185,15 @@ class AlertError(SoftOneError):
     def __init__(self, reason: str, *, title: str) -> None:
         self.reason = reason
         super().__init__(f"The alert was not delivered, {reason}. It said: {title}")
+
+
+class SumTooLargeError(SoftOneError):
+    """A sum over invoices (of a month, a customer) does not fit DECIMAL(18,2). Its table stands as it was."""
+
+    to_do = (
+        "Find the invoices of absurd amounts (from core.invoices order by abs(total_amount) desc, in the published copy or "
+        "in what raw.customer_invoices holds), have them corrected in the ERP, and load their days again."
+    )
 
 
 class WarehouseError(SoftOneError):

@@ -14,7 +14,7 @@ dates.py, jsontext.py, redaction.py, threads.py    tools: days, JSON by position
 """
 
 from softone_pipeline.softone.client import SoftOneClient
-from softone_pipeline.softone.models import InvoiceUnreadable, SearchInvoice, normalise_invoice
+from softone_pipeline.softone.models import WHOLE_INVOICE, InvoiceUnreadable, SearchInvoice, normalise_invoice
 from softone_pipeline.softone.pseudonyms import Mode, Pseudonymiser, customer_nr_of, identity_of, is_pseudonym
 from softone_pipeline.softone.received import (
     ConnectionReport,
@@ -25,6 +25,7 @@ from softone_pipeline.softone.received import (
 )
 
 __all__ = [
+    "WHOLE_INVOICE",
     "ConnectionReport",
     "InvoiceAnswer",
     "InvoiceUnreadable",

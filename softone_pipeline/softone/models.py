@@ -15,7 +15,15 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.alias_generators import to_pascal
 
 from softone_pipeline.errors import SoftOneError
@@ -328,6 +336,15 @@ class SearchInvoice(BaseModel):
     total_amount: NullableMoney = None
     vat_amount: NullableMoney = None
     paid_amount: NullableMoney = None
+
+    @field_validator("paid_amount")
+    @classmethod
+    def _leaves_what_fits(cls, value: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        """What is open is the total less what is paid."""
+        open_amount = (info.data.get("total_amount") or Decimal(0)) - (value or Decimal(0))
+        if abs(open_amount) >= Decimal(10) ** (_DIGITS - 2):
+            raise ValueError("leaves an open amount that does not fit DECIMAL(18,2)")
+        return value
 
 
 def read_search(body: bytes) -> list[SearchInvoice]:

@@ -12,6 +12,8 @@ from functools import cached_property
 
 import duckdb
 
+from softone_pipeline.errors import SumTooLargeError
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -79,10 +81,16 @@ class Table:
         return self.insert_selected(connection)
 
     def insert_selected(self, connection: duckdb.DuckDBPyConnection) -> int:
-        """Append what the table's SELECT gives now; returns the number of rows."""
+        """Append what the table's SELECT gives now; returns the number of rows. Raises SumTooLargeError."""
         if self.select is None:
             raise TypeError(f"{self.qualified_name} has no SELECT: landing writes it")
-        inserted = connection.execute(f"insert into {self.qualified_name} by name {self.select}").fetchone()
+        try:
+            inserted = connection.execute(f"insert into {self.qualified_name} by name {self.select}").fetchone()
+        except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+            said = str(error).splitlines()[0]
+            raise SumTooLargeError(
+                f"{self.qualified_name} was left as it was, for a sum does not fit it: {said}"
+            ) from error
         return int(inserted[0]) if inserted else 0
 
     def violations(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:

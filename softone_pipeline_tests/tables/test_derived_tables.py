@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from softone_pipeline.errors import SumTooLargeError
 from softone_pipeline.softone import ReceivedInvoice, Traffic, Window
 from softone_pipeline.softone.dates import read_day
 from softone_pipeline.tables import TABLES
 from softone_pipeline.tables.raw.standing import DayStanding, standing
 from softone_pipeline_tests import oracle
-from softone_pipeline_tests.invoices import EXAMPLE_DAY, EXAMPLE_ID, example_invoice, invoice, row
+from softone_pipeline_tests.invoices import EXAMPLE_DAY, EXAMPLE_ID, Number, example_invoice, invoice, row
 from softone_pipeline_tests.oracle.comparing import VAT_KEY, differences, one_rounding_line
 from softone_pipeline_tests.tables.conftest import House, at
 
@@ -313,17 +314,62 @@ def test_amounts_of_eighteen_digits_are_added_exactly(house: House) -> None:
     ]
 
 
-def test_an_invoice_whose_sums_do_not_fit_is_quarantined_and_stops_no_other(house: House) -> None:
-    unpriced = {"UnitPrice": None, "UnitPriceCurrency": None}
-    rows = [row("9999999999999999.99", "0.00", **unpriced)] * 2
-    opposite = invoice(2, total="9999999999999999.99", vat="-9999999999999999.99", rows=[])
-    house.land(house.window(1, [invoice(1, rows=rows), opposite, invoice(3)]))
+_MOST = "9999999999999999.99"
+_UNPRICED = {"UnitPrice": None, "UnitPriceCurrency": None}
+_TOO_MUCH = {
+    "rows": invoice(1, rows=[row(_MOST, "0.00", **_UNPRICED)] * 2),
+    "a row's amount and VAT": invoice(1, rows=[row(_MOST, f"-{_MOST}", **_UNPRICED)]),
+    "header": invoice(1, total=_MOST, vat=f"-{_MOST}", rows=[]),
+    "header beyond its rows": invoice(1, total=_MOST, vat="0.00", rows=[row(f"-{_MOST}", "0.00", **_UNPRICED)]),
+    "header VAT beyond its rows": invoice(1, total="0.00", vat=_MOST, rows=[row("0.00", f"-{_MOST}", **_UNPRICED)]),
+    "rounding in accounting currency": invoice(
+        1,
+        total=_MOST,
+        vat="0.00",
+        rows=[row("0.41", "0.00", **_UNPRICED)],
+        Currency="EUR",
+        TotalAmountCurrency=Number("0.01"),
+    ),
+}
+
+
+@pytest.mark.parametrize("wire", _TOO_MUCH.values(), ids=_TOO_MUCH)
+def test_an_invoice_whose_sums_do_not_fit_is_quarantined_and_stops_no_other(house: House, wire: dict[str, Any]) -> None:
+    house.land(house.window(1, [wire, invoice(3)]))
     house.refresh()
     assert house.rows("select invoice_id from core.invoices") == [(3,)]
-    assert house.rows("select invoice_id, field from raw.quarantine order by all") == [
-        (1, "InvoiceRows"),
-        (2, "InvoiceRows"),
+    assert house.rows("select invoice_id, field from raw.quarantine") == [(1, "InvoiceRows")]
+
+
+def test_as_much_as_fits_is_kept_exactly(house: House) -> None:
+    foreign: dict[str, Any] = {"Currency": "EUR", "TotalAmountCurrency": Number("999999999999999.99")}
+    wires = [
+        invoice(1, total=_MOST, vat="0.00", rows=[row(_MOST, "0.00", **_UNPRICED)], CustomerNr="1"),
+        invoice(2, total=f"-{_MOST}", vat="0.00", rows=[], BillingType=2, CustomerNr="2"),
+        invoice(3, total=_MOST, vat="0.00", rows=[], CustomerNr="3", BillingType=4, **foreign),
     ]
+    house.land(house.window(1, wires))
+    house.refresh()
+    assert house.rows("select * from raw.quarantine") == []
+    assert house.rows("select invoice_id, total_amount from core.invoices order by 1") == [
+        (1, D(_MOST)),
+        (2, D(f"-{_MOST}")),
+        (3, D(_MOST)),
+    ]
+    assert house.rows("select customer_nr, net_invoiced from mart.customer_balance order by 1") == [
+        ("1", D(_MOST)),
+        ("2", D(f"-{_MOST}")),
+        ("3", D(_MOST)),
+    ]
+
+
+def test_invoices_that_fit_but_whose_sum_does_not_are_told_by_the_table(house: House) -> None:
+    house.land(house.window(1, [invoice(1)]))
+    house.refresh()
+    house.land(house.window(2, [invoice(number, total=_MOST, vat="0.00", rows=[]) for number in (1, 2)]))
+    with pytest.raises(SumTooLargeError, match=r"mart\.vat_summary was left as it was"):
+        house.refresh()
+    assert house.rows("select sum(net_amount) from mart.vat_summary") == [(D("100.00"),)]
 
 
 def test_what_is_derived_in_parts_is_what_is_derived_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

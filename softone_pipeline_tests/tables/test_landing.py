@@ -7,8 +7,10 @@ import itertools
 
 import pytest
 
-from softone_pipeline_tests.invoices import EXAMPLE_DAY, Number, invoice, row
-from softone_pipeline_tests.tables.conftest import House
+from softone_pipeline.softone import Traffic, Window
+from softone_pipeline.softone.pages import split_page
+from softone_pipeline_tests.invoices import EXAMPLE_DAY, Number, dumps, invoice, row
+from softone_pipeline_tests.tables.conftest import House, at
 
 DAY = EXAMPLE_DAY
 NEXT_DAY = DAY + dt.timedelta(days=1)
@@ -274,3 +276,28 @@ def test_core_and_mart_are_rebuilt_from_raw_alone(house: House) -> None:
     house.refresh()
     assert {table: house.rows(f"from {table} order by all") for table in tables} == before
     assert all(before.values())
+
+
+@pytest.mark.parametrize(
+    ("found", "sent"),
+    [
+        ('"TVÅLKOPP', '"\tTVÅLKOPP'),
+        ('"Per Persson"', '"Per\nPersson"'),
+        ('"Per Persson"', '"Per\rPersson"'),
+        ('"InvoiceId"', '"Unknown":"\\ud800","InvoiceId"'),
+        ('"InvoiceId"', '"Unkn\\udc00wn":1,"InvoiceId"'),
+    ],
+)
+def test_what_json_forbids_sets_aside_its_own_invoice_only(house: House, found: str, sent: str) -> None:
+    text = dumps(invoice(1))
+    assert found in text
+    odd = split_page(f"[{text.replace(found, sent, 1)}]".encode())[0].received
+    (good,) = house.window(1, [invoice(2)]).invoices
+    house.land(Window(EXAMPLE_DAY, EXAMPLE_DAY, at(1), True, (odd, good), Traffic()))
+    house.refresh()
+    assert house.rows("select invoice_id from core.invoices") == [(2,)]
+    ((invoice_id, field, payload),) = house.rows("select invoice_id, field, payload from raw.quarantine")
+    assert (invoice_id, field) == (1, "(whole invoice)")
+    assert payload == odd.payload
+    house.land(house.window(2, [invoice(1), invoice(2)]))
+    assert house.rows("select count(*) from raw.quarantine") == [(0,)]

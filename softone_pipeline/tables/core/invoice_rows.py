@@ -37,7 +37,7 @@ INVOICE_ROWS = Table(
         Column(
             "discount_amount_currency",
             AMOUNT,
-            "|quantity · unit price| - |row sum|, rounded half away from zero. In invoice currency.",
+            "|quantity · unit price|, rounded half away from zero, less |row sum|. In invoice currency.",
         ),
         Column(
             "row_kind",

@@ -8,12 +8,12 @@ for by id, and closes them only when that answer has come back empty.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
 
-from softone_pipeline.softone import InvoiceUnreadable, normalise_invoice
+from softone_pipeline.softone import WHOLE_INVOICE, InvoiceUnreadable, normalise_invoice
 from softone_pipeline.tables.raw.staging import Staged
 
 # What from_json_strict would take without a word although it is not what the field's type can hold: a boolean
@@ -62,9 +62,12 @@ class DayLanded:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """The outcome of a batch. Where `ask` is not empty nothing was written: ask for these ids and land again."""
+    """The outcome of a batch. Where `ask` is not empty nothing was written: ask for these ids and land again.
 
-    ask: tuple[int, ...]
+    With each id the days that cannot be written before it has been answered for.
+    """
+
+    ask: Mapping[int, Sequence[dt.date]]
     days: tuple[DayLanded, ...]
 
 
@@ -82,9 +85,9 @@ def land(
     names = {"company": company, "run_id": run_id}
     _take_in(connection, staged)
     _compare(connection, names)
-    ask = connection.execute("select distinct invoice_id from to_ask order by all").fetchall()
+    ask = connection.execute("select invoice_id, list(distinct day) from to_ask group by all order by all").fetchall()
     if ask:
-        return Landed(ask=tuple(row[0] for row in ask), days=())
+        return Landed(ask=dict(ask), days=())
     _read(connection)
     if staged.answers or _any(connection, "from accepted"):
         _write_versions(connection, names)
@@ -93,7 +96,7 @@ def land(
     ):
         _write_quarantine(connection, names)
     _write_fetched_days(connection, names)
-    return Landed(ask=(), days=_days_landed(connection))
+    return Landed(ask={}, days=_days_landed(connection))
 
 
 def _take_in(connection: duckdb.DuckDBPyConnection, staged: Staged) -> None:
@@ -217,7 +220,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
     connection.execute(
         """
         create or replace temp table to_ask as
-        select invoice_id from absent where invoice_id not in (select invoice_id from answer)
+        select invoice_id, day from absent where invoice_id not in (select invoice_id from answer)
         """
     )
 
@@ -301,20 +304,84 @@ def _read_one_by_one(connection: duckdb.DuckDBPyConnection, odd: Sequence[tuple[
         where typed.seq is null or try(raw.read_invoice(plain.payload)) is null
         """
     )
-    # Amounts of so many digits are never taken for plain at once, so this looks at few: their sums have to fit as well.
+    # The exact reading is more tolerant than JSON, which the payload is stored as.
     connection.execute(
         """
         insert into unreadable
-        select seq, 'InvoiceRows', 'has amounts whose sums do not fit DECIMAL(18,2)'
-        from (select seq, raw.read_invoice(payload) as invoice from plain where seq not in (select seq from unreadable))
-        where greatest(
-            abs(invoice.TotalAmount::decimal(38, 2) - invoice.VATAmount),
-            abs(invoice.TotalAmountCurrency::decimal(38, 2) - invoice.VATAmountCurrency),
-            abs(coalesce(list_sum([r.SumAmount for r in invoice.InvoiceRows]), 0))
-            + abs(coalesce(list_sum([r.VatAmount for r in invoice.InvoiceRows]), 0)),
-            abs(coalesce(list_sum([r.SumAmountCurrency for r in invoice.InvoiceRows]), 0))
-            + abs(coalesce(list_sum([r.VatAmountCurrency for r in invoice.InvoiceRows]), 0))
-        ) >= 1e16::decimal(38, 2)
+        select seq, $field, 'is no valid JSON: a text in it holds a raw tab or line break, or half a character'
+        from received
+        inner join plain using (seq)
+        where not json_valid(received.payload)
+        """,
+        {"field": WHOLE_INVOICE},
+    )
+    # Amounts of so many digits are never taken for plain at once, so this looks at few. What is derived from them has to
+    # fit as well: sums of rows, what a header says beyond its rows, and a rounding in accounting currency.
+    connection.execute(
+        """
+        insert into unreadable
+        with invoice as (
+            select seq, raw.read_invoice(payload) as invoice
+            from plain
+            where seq not in (select seq from unreadable)
+        ),
+
+        amount as (
+            select
+                seq,
+                unnest([
+                    {
+                        'total': invoice.TotalAmount::decimal(38, 2),
+                        'vat': invoice.VATAmount::decimal(38, 2),
+                        'row_sum': list_sum([r.SumAmount::decimal(38, 2) for r in invoice.InvoiceRows]),
+                        'row_vat': list_sum([r.VatAmount::decimal(38, 2) for r in invoice.InvoiceRows]),
+                        'row_size': list_sum([
+                            abs(coalesce(r.SumAmount, 0))::decimal(38, 2) + abs(coalesce(r.VatAmount, 0))
+                            for r in invoice.InvoiceRows
+                        ])
+                    },
+                    {
+                        'total': invoice.TotalAmountCurrency::decimal(38, 2),
+                        'vat': invoice.VATAmountCurrency::decimal(38, 2),
+                        'row_sum': list_sum([r.SumAmountCurrency::decimal(38, 2) for r in invoice.InvoiceRows]),
+                        'row_vat': list_sum([r.VatAmountCurrency::decimal(38, 2) for r in invoice.InvoiceRows]),
+                        'row_size': list_sum([
+                            abs(coalesce(r.SumAmountCurrency, 0))::decimal(38, 2) + abs(coalesce(r.VatAmountCurrency, 0))
+                            for r in invoice.InvoiceRows
+                        ])
+                    }
+                ], recursive := true),
+                invoice.TotalAmountCurrency::decimal(38, 2)
+                - coalesce(list_sum([r.SumAmountCurrency::decimal(38, 2) for r in invoice.InvoiceRows]), 0) as beyond_rows,
+                least(abs(beyond_rows), abs(beyond_rows - invoice.VATAmountCurrency)) as rounding,
+                abs(invoice.TotalAmount)::decimal(38, 2) as total_amount,
+                abs(invoice.TotalAmountCurrency)::decimal(38, 2) as total_amount_currency
+            from invoice
+        ),
+
+        sized as (
+            select
+                *,
+                greatest(
+                    abs(total - vat),
+                    abs(total - vat - coalesce(row_sum, 0)),
+                    abs(total - vat - coalesce(row_sum, 0) + coalesce(row_vat, 0)),
+                    abs(total - coalesce(row_sum, 0)),
+                    abs(vat - coalesce(row_vat, 0)),
+                    coalesce(row_size, 0)
+                ) as largest
+            from amount
+        )
+
+        select distinct seq, 'InvoiceRows', 'has amounts whose sums do not fit DECIMAL(18,2)'
+        from sized
+        where largest >= 1e16::decimal(38, 2)
+            -- times the rate of exchange
+            or (
+                rounding between 0.01 and 0.50
+                and total_amount_currency not in (0, total_amount)
+                and total_amount >= (1e16::decimal(38, 2) - largest) * total_amount_currency
+            )
         """
     )
     connection.execute(
