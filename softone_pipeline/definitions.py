@@ -47,7 +47,9 @@ def build_definitions(
     resource: nothing then clashes with what is there already. `group_name` gathers all assets in one group.
     `refresh_cron`, `reread_cron` and `verify_cron` are when the schedules run, in Stockholm's time; None leaves one out.
     `resource_overrides` replaces the resources "softone" and "warehouse" (named without prefix), for a test or another
-    source of secrets. `alert_sinks` take each alert instead of the log and SOFTONE_ALERT_WEBHOOK. `executor` is the project's: the job has its own, and only one of all that are merged may set it.
+    source of secrets; what a SoftOneResource leaves out is read with `env_prefix`, and one of another prefix or company
+    raises ValueError. `alert_sinks` take each alert instead of the log, the webhook and e-mail. `executor` is the
+    project's: the job has its own, and only one of all that are merged may set it.
     """
     settings = settings or PipelineSettings.load(prefix=env_prefix)
     place = Placement.of(key_prefix, group_name, owners)
@@ -55,7 +57,12 @@ def build_definitions(
     resources = {
         "softone": SoftOneResource.from_environment(env_prefix, company=settings.company),
         "warehouse": WarehouseResource.from_settings(settings),
-        **(resource_overrides or {}),
+        **{
+            role: resource.of_company(env_prefix, settings.company)
+            if isinstance(resource, SoftOneResource)
+            else resource
+            for role, resource in (resource_overrides or {}).items()
+        },
     }
     return dg.Definitions(
         assets=assets,

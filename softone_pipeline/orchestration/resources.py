@@ -67,6 +67,24 @@ class SoftOneResource(dg.ConfigurableResource[SoftOneClient]):
         present: dict[str, Any] = {field: dg.EnvVar(name) for field, name in variables.items() if os.environ.get(name)}
         return cls(env_prefix=prefix, company=company, **present)
 
+    def of_company(self, prefix: str, company: str) -> SoftOneResource:
+        """The same resource, a copy, whose fields that are not given are this company's. Raises ValueError for another's."""
+        if "env_prefix" in self.model_fields_set and self.env_prefix != prefix:
+            raise ValueError(
+                f'resource_overrides: "softone" reads the variables that begin with {self.env_prefix}, its definitions '
+                f"those with {prefix}. Give both the same env_prefix, or leave it out in the resource."
+            )
+        named = self.company.get_value() if isinstance(self.company, dg.EnvVar) else self.company
+        if named is not None and named != company:
+            raise ValueError(
+                f'resource_overrides: "softone" is of company {named}, its definitions are of company {company}. Leave '
+                f"company out in the resource, and set {variable_name('company', prefix)}."
+            )
+        given = {field: getattr(self, field) for field in self.model_fields_set}
+        return type(self)(
+            **given | {"env_prefix": prefix, "company": company if self.company is None else self.company}
+        )
+
     def settings(self) -> ErpSettings:
         """The settings in force. Raises SettingsError naming every variable that is missing or malformed."""
         given = {field: getattr(self, field) for field in ErpSettings.model_fields}

@@ -134,6 +134,51 @@ def test_a_company_is_never_asked_for_with_the_keys_of_another(
         SoftOneResource.from_environment("ACME_").settings()
 
 
+def test_what_a_resource_of_ones_own_leaves_out_is_the_companys_and_of_no_other(
+    plant: Plant, two_companies: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BASE_URL", "COMPANY_API_KEY", "CONNECT_API_KEY", "USERNAME", "PASSWORD"):
+        monkeypatch.setenv(f"SOFTONE_{name}", os.environ[f"BOLAGET_{name}"])
+    monkeypatch.setenv("VAULT_KEY", os.environ["BOLAGET_COMPANY_API_KEY"])
+    monkeypatch.delenv("BOLAGET_CONNECT_API_KEY")
+    given = SoftOneResource(company_api_key=dg.EnvVar("VAULT_KEY"), page_size=200)
+    definitions = build_definitions(
+        env_prefix="BOLAGET_", key_prefix="bolaget", resource_overrides={"softone": given}, alert_sinks=[]
+    )
+    refused = load(definitions, "bolaget_refresh", plant)
+    assert not refused.success
+    assert "BOLAGET_CONNECT_API_KEY: is missing" in said_of(refused)
+    assert plant.requests() == 0
+
+    monkeypatch.setenv("BOLAGET_CONNECT_API_KEY", os.environ["SOFTONE_CONNECT_API_KEY"])
+    assert load(definitions, "bolaget_refresh", plant).success
+    assert known(two_companies["Bolaget"]) == truth(plant.company)
+    assert given.model_fields_set == {"company_api_key", "page_size"}
+
+    monkeypatch.setenv("BOLAGET_PASSWORD", "wrong")
+    assert "company Bolaget" in said_of(load(definitions, "bolaget_refresh", plant))
+
+
+def said_of(result: dg.ExecuteInProcessResult) -> str:
+    return "\n".join(str(event.step_failure_data.error) for event in result.all_node_events if event.is_step_failure)
+
+
+@pytest.mark.parametrize(
+    ("resource", "told"),
+    [
+        (SoftOneResource(env_prefix="ACME_"), "begin with ACME_, its definitions those with BOLAGET_"),
+        (SoftOneResource.from_environment(), "begin with SOFTONE_, its definitions those with BOLAGET_"),
+        (SoftOneResource(company="Acme"), "of company Acme, its definitions are of company Bolaget"),
+        (SoftOneResource(company=dg.EnvVar("ACME_COMPANY")), "of company Acme, its definitions are of company Bolaget"),
+    ],
+)
+def test_a_resource_of_another_company_is_refused(
+    two_companies: dict[str, Path], resource: SoftOneResource, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        build_definitions(env_prefix="BOLAGET_", key_prefix="bolaget", resource_overrides={"softone": resource})
+
+
 @pytest.mark.parametrize("prefix", ["", "två", "acme-ab", ["acme", "a b"]])
 def test_a_prefix_that_can_be_no_name_is_refused_with_the_reason(prefix: str | list[str]) -> None:
     with pytest.raises(ValueError, match="letters a to z"):
