@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -12,7 +13,7 @@ import duckdb
 import pytest
 
 import softone_pipeline
-from softone_pipeline_tests.loaded import load_company
+from softone_pipeline_tests.loaded import FIRST_DAY, LAST_DAY, load_company
 
 PAGE = Path(softone_pipeline.__file__).parent / "docs" / "analysts.md"
 QUERIES = dict(re.findall(r"```sql\n-- ([\w-]+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
@@ -73,6 +74,36 @@ def test_what_changed_names_what_the_evening_changed(published: duckdb.DuckDBPyC
     gone = scalar(published, "select count(*) from raw.customer_invoices where end_reason = 'missing'")
     assert sum(row["end_reason"] == "missing" for row in found) == gone > 0
     assert {row["change"] for row in found} >= {"changed", "redated"}
+
+
+def test_what_changed_names_new_invoices_of_what_was_closed_and_no_later_ones(
+    published: duckdb.DuckDBPyConnection,
+) -> None:
+    last_day = FIRST_DAY + dt.timedelta(days=20)
+    sql = QUERIES["changed-since-close"].replace("date '2026-01-31'", f"date '{last_day}'")
+    assert sql != QUERIES["changed-since-close"]
+    new = [row for row in records(published, sql) if row["change"] == "new" and row["end_reason"] != "missing"]
+    assert {row["invoice_id"] for row in new} == {
+        invoice_id
+        for invoice_id, day in published.execute(
+            "select invoice_id, partition_date from raw.customer_invoices "
+            "where change = 'new' and end_reason is distinct from 'missing'"
+        ).fetchall()
+        if day is None or day <= last_day
+    }
+    assert len(new) > 20
+
+
+def test_what_changed_leaves_out_what_was_known_when_the_books_were_closed(
+    published: duckdb.DuckDBPyConnection,
+) -> None:
+    closed_at = scalar(published, "select max(fetched_at) from raw.customer_invoices where run_id = 'first'")
+    sql = QUERIES["changed-since-close"].replace("2026-02-10 17:00 Europe/Stockholm", closed_at.isoformat())
+    sql = sql.replace("date '2026-01-31'", f"date '{LAST_DAY}'")
+    found = records(published, sql)
+    since = scalar(published, "select count(*) from raw.customer_invoices where run_id = 'second'")
+    assert sum(row["fetched_at"] > closed_at for row in found) == since > 0
+    assert all(row["fetched_at"] > closed_at or row["end_reason"] == "missing" for row in found)
 
 
 def test_a_moved_invoice_is_told_with_both_dates(published: duckdb.DuckDBPyConnection) -> None:
