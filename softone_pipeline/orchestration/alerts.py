@@ -1,4 +1,4 @@
-"""Alerts: a run of ours that failed, and data that has gone stale. What is told, and the sinks it is told to.
+"""Alerts: a run of ours that failed, days that are not whole, and data that has gone stale; and the sinks they go to.
 
 A sink is any function that takes an Alert: the log, a webhook, e-mail, or one of the project's own. Dagster's own
 e-mail sensor knows of failed runs only, and not what to do about them.
@@ -7,10 +7,11 @@ e-mail sensor knows of failed runs only, and not what to do about them.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import smtplib
 import ssl
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -23,6 +24,7 @@ from softone_pipeline.errors import AlertError
 from softone_pipeline.orchestration.backfill import failure_sentence
 from softone_pipeline.orchestration.checks import TO_DO
 from softone_pipeline.orchestration.placement import Placement
+from softone_pipeline.orchestration.verification import verified
 from softone_pipeline.settings import PipelineSettings, is_loopback
 from softone_pipeline.softone.transport import silence_urls
 from softone_pipeline.tables.freshness import Freshness, freshness
@@ -115,9 +117,13 @@ def sinks(settings: PipelineSettings) -> tuple[Sink, ...]:
 
 
 def build_alerts(
-    settings: PipelineSettings, place: Placement, assets: Sequence[dg.AssetsDefinition], tell: Collection[Sink]
+    settings: PipelineSettings, place: Placement, assets: Sequence[dg.AssetsDefinition], tell: Sequence[Sink]
 ) -> list[dg.SensorDefinition]:
-    return [_run_failed(settings, place, assets, tell), _data_is_stale(settings, place, tell)]
+    return [
+        _run_failed(settings, place, assets, tell),
+        _days_are_not_whole(settings, place, tell),
+        _data_is_stale(settings, place, tell),
+    ]
 
 
 def freshness_check(settings: PipelineSettings, place: Placement) -> dg.AssetChecksDefinition:
@@ -140,20 +146,38 @@ def freshness_check(settings: PipelineSettings, place: Placement) -> dg.AssetChe
     return yesterday_is_here
 
 
-def failure_alert(settings: PipelineSettings, run: dg.DagsterRun, failures: Sequence[str], dagster_says: str) -> Alert:
+def failure_alert(
+    settings: PipelineSettings,
+    run: dg.DagsterRun,
+    failures: Sequence[str],
+    dagster_says: str,
+    *,
+    verifies: bool = False,
+    is_tried_again: bool = False,
+) -> Alert:
     first, last = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
     days = f"{first} to {last}" if first and last else run.tags.get("dagster/partition", "no particular days")
-    what = "\n".join(failures) or dagster_says
-    if len(what) > _TOLD:
-        what = f"{what[:_TOLD]} … (all of it is in the run's log)"
+    what = ("verifying against the ERP" if verifies else "a run") + " failed"
+    if is_tried_again:
+        what += " and is tried again"
+    told = "\n".join(failures) or dagster_says
+    whole = "Verifying changes nothing." if verifies else "What was written is whole."
+    if is_tried_again:
+        to_do = (
+            f"nothing yet. Dagster starts {run.run_id} again by itself; if that fails for good, another alert follows. "
+            'If no new run comes under Runs, "Re-execute from failure" there.'
+        )
+    elif verifies:
+        to_do = f"see {run.run_id} under Runs, mend the cause, then launch the job {run.job_name} again."
+    else:
+        to_do = (
+            f'see {run.run_id} under Runs, mend the cause, then "Re-execute from failure": only the days that are '
+            "missing are asked for again."
+        )
     return Alert(
         company=settings.company,
-        title=f"SoftOne, company {settings.company}: a run failed ({days})",
-        text=(
-            f"{what}\n"
-            f"What was written is whole. To do: see {run.run_id} under Runs, mend the cause, then "
-            '"Re-execute from failure": only the days that are missing are asked for again.'
-        ),
+        title=f"SoftOne, company {settings.company}: {what}" + ("" if verifies else f" ({days})"),
+        text=f"{_cut(told)}\n{whole} {TO_DO}{to_do}",
     )
 
 
@@ -165,15 +189,26 @@ def stale_alert(settings: PipelineSettings, found: Freshness) -> Alert:
     )
 
 
+def not_whole_alert(settings: PipelineSettings, says: str) -> Alert:
+    return Alert(
+        company=settings.company,
+        title=f"SoftOne, company {settings.company}: verified days are not whole",
+        text=_cut(says),
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TOLD else f"{text[:_TOLD]} … (all of it is in the run's log)"
+
+
 def _with_to_do(found: Freshness) -> str:
     return found.sentence if found.is_fresh else f"{found.sentence}\n{TO_DO}{_STALE_TO_DO}"
 
 
 def _run_failed(
-    settings: PipelineSettings, place: Placement, assets: Sequence[dg.AssetsDefinition], tell: Collection[Sink]
+    settings: PipelineSettings, place: Placement, assets: Sequence[dg.AssetsDefinition], tell: Sequence[Sink]
 ) -> dg.SensorDefinition:
     ours = {key for asset in assets for key in asset.keys}
-    job = place.name("refresh")
 
     @dg.run_failure_sensor(
         name=place.name("alert_when_a_run_fails"),
@@ -182,53 +217,126 @@ def _run_failed(
     )
     def alert_when_a_run_fails(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
-        if run.job_name != job and not (run.asset_selection or frozenset()) & ours:
+        verifies = _verifies(run, place)
+        if not verifies and run.job_name != place.name("refresh") and not (run.asset_selection or frozenset()) & ours:
             return
-        failures = [failure_sentence(event) for event in context.get_step_failure_events()]
-        _tell(failure_alert(settings, run, failures, context.failure_event.message or "The run failed."), tell)
+        alert = failure_alert(
+            settings,
+            run,
+            [failure_sentence(event) for event in context.get_step_failure_events()],
+            context.failure_event.message or "The run failed.",
+            verifies=verifies,
+            is_tried_again=_is_tried_again(context.instance, run),
+        )
+        _raise_first(_tell(alert, tell))
 
     return alert_when_a_run_fails
 
 
-def _data_is_stale(settings: PipelineSettings, place: Placement, tell: Collection[Sink]) -> dg.SensorDefinition:
+def _verifies(run: dg.DagsterRun, place: Placement) -> bool:
+    return run.job_name == place.name("verify") or (
+        not run.asset_selection and verified(place) in (run.asset_check_selection or frozenset())
+    )
+
+
+def _is_tried_again(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether Dagster starts a run that was killed again. One that no server knows of, like a backfill's, it cannot."""
+    now = instance.get_run_by_id(run.run_id) or run
+    return now.tags.get("dagster/will_retry") == "true" and now.remote_job_origin is not None
+
+
+def _days_are_not_whole(settings: PipelineSettings, place: Placement, tell: Sequence[Sink]) -> dg.SensorDefinition:
+    @dg.run_status_sensor(
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        name=place.name("alert_when_days_are_not_whole"),
+        description="Tells what a run of the job verify found wanting, or could not read. Its check is yellow then, no more.",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def alert_when_days_are_not_whole(context: dg.RunStatusSensorContext) -> None:
+        run = context.dagster_run
+        if not _verifies(run, place):
+            return
+        found = context.instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+        for record in found.records:
+            event = record.event_log_entry.dagster_event
+            if event and not event.asset_check_evaluation_data.passed:
+                says = event.asset_check_evaluation_data.description or "The check did not pass."
+                _raise_first(_tell(not_whole_alert(settings, says), tell))
+
+    return alert_when_days_are_not_whole
+
+
+def _data_is_stale(settings: PipelineSettings, place: Placement, tell: Sequence[Sink]) -> dg.SensorDefinition:
+    name = place.name("alert_when_data_is_stale")
+
     @dg.sensor(
-        name=place.name("alert_when_data_is_stale"),
+        name=name,
         description="Every hour: the check yesterday_is_here; tells of stale data once a day while it lasts.",
         minimum_interval_seconds=3600,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def alert_when_data_is_stale(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def alert_when_data_is_stale(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         now = dt.datetime.now(dt.UTC)
         if not settings.duckdb_path.exists():
             return dg.SkipReason("Nothing has been published yet.")
         found = freshness(settings, now)
-        told = context.cursor
-        if not found.is_fresh and told != str(now.date()):
-            _tell(stale_alert(settings, found), tell)
-        return dg.SensorResult(
-            cursor="" if found.is_fresh else str(now.date()),
-            asset_events=[
-                dg.AssetCheckEvaluation(
-                    asset_key=place.published,
-                    check_name=place.freshness.name,
-                    passed=found.is_fresh,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=_with_to_do(found),
-                    metadata={},
-                )
-            ],
+        context.instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=place.published,
+                check_name=place.freshness.name,
+                passed=found.is_fresh,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=_with_to_do(found),
+                metadata={},
+            )
         )
+        told = _Told(context.instance, f"softone_pipeline/{name}/{settings.duckdb_path.absolute()}", str(now.date()))
+        if found.is_fresh:
+            told.write(())
+            return dg.SkipReason(found.sentence)
+        already = told.read()
+        left = [number for number in range(len(tell)) if number not in already]
+        outcomes = _tell(stale_alert(settings, found), [tell[number] for number in left])
+        told.write({*already, *(number for number, error in zip(left, outcomes, strict=True) if error is None)})
+        _raise_first(outcomes)
+        return dg.SkipReason(found.sentence)
 
     return alert_when_data_is_stale
 
 
-def _tell(alert: Alert, tell: Collection[Sink]) -> None:
-    """All sinks are tried; the first that failed is raised then, so that the tick shows it."""
-    failed: list[AlertError] = []
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Which sinks, by their place, were told today. No sensor's cursor: Dagster drops that when the tick fails."""
+
+    instance: dg.DagsterInstance
+    key: str
+    today: str
+
+    def read(self) -> set[int]:
+        written = self.instance.daemon_cursor_storage.get_cursor_values({self.key}).get(self.key)
+        last = json.loads(written) if written else {}
+        return set(last["sinks"]) if last.get("day") == self.today else set()
+
+    def write(self, sinks: Iterable[int]) -> None:
+        last = {"day": self.today, "sinks": sorted(sinks)}
+        self.instance.daemon_cursor_storage.set_cursor_values({self.key: json.dumps(last)})
+
+
+def _tell(alert: Alert, tell: Iterable[Sink]) -> list[Exception | None]:
+    """All sinks are tried, a project's own too, whatever they raise; returns what each raised."""
+    outcomes: list[Exception | None] = []
     for sink in tell:
         try:
             sink(alert)
-        except AlertError as error:
-            failed.append(error)
-    if failed:
-        raise failed[0]
+        except Exception as error:
+            outcomes.append(error)
+        else:
+            outcomes.append(None)
+    return outcomes
+
+
+def _raise_first(outcomes: Iterable[Exception | None]) -> None:
+    """So that the tick shows it."""
+    for error in outcomes:
+        if error is not None:
+            raise error

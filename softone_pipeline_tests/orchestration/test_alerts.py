@@ -22,10 +22,17 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from softone_pipeline.definitions import build_definitions
 from softone_pipeline.errors import AlertError, SettingsError
 from softone_pipeline.orchestration.alerts import Alert, to_email, to_webhook
+from softone_pipeline.orchestration.instance import instance as instance_of_home
 from softone_pipeline.orchestration.partitions import range_tags
 from softone_pipeline.settings import PipelineSettings, stockholm_today
 from softone_pipeline.tables.freshness import freshness
@@ -152,21 +159,185 @@ def test_stale_data_is_told_of_once_a_day_and_shown_as_a_check(hooked: Hook, pla
         assert sensor.evaluate_tick(context).skip_message == "Nothing has been published yet."
     assert plant.load().succeeded
     with dg.build_sensor_context(instance=plant.instance) as context:
-        tick = sensor.evaluate_tick(context)
-    (evaluation,) = tick.asset_events
-    assert isinstance(evaluation, dg.AssetCheckEvaluation)
+        sensor.evaluate_tick(context)
+    (evaluation,) = evaluations(plant)
     assert (evaluation.asset_key, evaluation.check_name, evaluation.passed) == (PUBLISHED, "yesterday_is_here", False)
     yesterday = stockholm_today() - dt.timedelta(days=1)
     assert (evaluation.description or "").splitlines()[0] == (
         f"Yesterday, {yesterday}, is not in the copy for company Provbolaget; the last day is {LAST_DAY}."
     )
     assert "To do: look under Runs" in (evaluation.description or "")
-    with dg.build_sensor_context(instance=plant.instance, cursor=tick.cursor) as context:
-        again = sensor.evaluate_tick(context)
-    assert [event.passed for event in again.asset_events if isinstance(event, dg.AssetCheckEvaluation)] == [False]
+    with dg.build_sensor_context(instance=plant.instance) as context:
+        sensor.evaluate_tick(context)
+    assert [evaluation.passed for evaluation in evaluations(plant)] == [False, False]
     (message,) = hooked.received
     assert "is stale" in message["title"]
     assert "daemon" in message["text"]
+
+
+def evaluations(plant: Plant) -> list[dg.AssetCheckEvaluation]:
+    """What the check yesterday_is_here has said so far."""
+    history = plant.instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(PUBLISHED, "yesterday_is_here"), limit=10
+    )
+    return [record.evaluation for record in history if record.evaluation]
+
+
+def test_a_sink_that_fails_is_tried_again_alone_and_the_check_is_yellow_all_the_same(plant: Plant) -> None:
+    told: list[str] = []
+    broken = [True]
+
+    def chat(alert: Alert) -> None:
+        if broken:
+            raise RuntimeError("the chat is down")
+        told.append(f"chat {alert.company}")
+
+    definitions = build_definitions(alert_sinks=[chat, lambda alert: told.append(f"desk {alert.company}")])
+    sensor = definitions.get_repository_def().get_sensor_def("alert_when_data_is_stale")
+    assert plant.load().succeeded
+    for _ in range(2):
+        with (
+            dg.build_sensor_context(instance=plant.instance) as context,
+            pytest.raises(RuntimeError, match="the chat is down"),
+        ):
+            sensor.evaluate_tick(context)
+    assert told == ["desk Provbolaget"]
+    assert [evaluation.passed for evaluation in evaluations(plant)] == [False, False]
+    broken.clear()
+    for _ in range(2):
+        with dg.build_sensor_context(instance=plant.instance) as context:
+            sensor.evaluate_tick(context)
+    assert told == ["desk Provbolaget", "chat Provbolaget"]
+
+
+def verify(plant: Plant) -> dg.ExecuteInProcessResult:
+    days = {"first_day": str(FIRST_DAY), "last_day": str(LAST_DAY)}
+    return (
+        build_definitions()
+        .resolve_job_def("verify")
+        .execute_in_process(
+            instance=plant.instance,
+            run_config=QUIET | {"ops": {"raw__customer_invoices_verified_against_erp": {"config": days}}},
+            raise_on_error=False,
+        )
+    )
+
+
+def test_days_that_could_not_be_verified_are_told(hooked: Hook, plant: Plant) -> None:
+    assert plant.load().succeeded
+    assert verify_and_tell(plant)
+    assert hooked.received == []
+    plant.gate.broken.add(FIRST_DAY)
+    assert verify_and_tell(plant)
+    (message,) = hooked.received
+    assert message["title"] == "SoftOne, company Provbolaget: verified days are not whole"
+    assert "of 8 days of company Provbolaget are whole." in message["text"]
+    assert f"To do: load {FIRST_DAY} to " in message["text"]
+
+
+def verify_and_tell(plant: Plant) -> bool:
+    result = verify(plant)
+    (event,) = [event for event in result.all_events if event.event_type == dg.DagsterEventType.RUN_SUCCESS]
+    context = dg.build_run_status_sensor_context(
+        sensor_name="alert_when_days_are_not_whole",
+        dagster_instance=plant.instance,
+        dagster_run=result.dagster_run,
+        dagster_event=event,
+    )
+    sensor_of("alert_when_days_are_not_whole")(context)
+    return result.success
+
+
+def test_a_load_that_went_well_is_not_told(hooked: Hook, plant: Plant) -> None:
+    result = (
+        build_definitions()
+        .resolve_job_def("refresh")
+        .execute_in_process(instance=plant.instance, tags=range_tags(FIRST_DAY, LAST_DAY), run_config=QUIET)
+    )
+    (event,) = [event for event in result.all_events if event.event_type == dg.DagsterEventType.RUN_SUCCESS]
+    context = dg.build_run_status_sensor_context(
+        sensor_name="alert_when_days_are_not_whole",
+        dagster_instance=plant.instance,
+        dagster_run=result.dagster_run,
+        dagster_event=event,
+    )
+    sensor_of("alert_when_days_are_not_whole")(context)
+    assert hooked.received == []
+
+
+def test_verifying_that_fails_is_told_with_what_to_do(
+    hooked: Hook, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOFTONE_PASSWORD")
+    result = verify(plant)
+    assert not result.success
+    tell_of(result, plant)
+    (message,) = hooked.received
+    assert message["title"] == "SoftOne, company Provbolaget: verifying against the ERP failed"
+    assert "SOFTONE_PASSWORD: is missing" in message["text"]
+    assert message["text"].endswith("mend the cause, then launch the job verify again.")
+
+
+@pytest.fixture
+def at_home(plant: Plant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Plant]:
+    """With the instance that `softone up` makes, which starts a run again whose process died."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    with instance_of_home() as plant.instance:
+        yield plant
+
+
+def kill(plant: Plant, *, launched_by_server: bool, after: dg.DagsterRun | None = None) -> dg.DagsterRun:
+    """A run of the job that is marked as failed, as one is whose process is gone; told of."""
+    origin = RemoteJobOrigin(
+        RemoteRepositoryOrigin(
+            ManagedGrpcPythonEnvCodeLocationOrigin(
+                LoadableTargetOrigin(module_name="softone_pipeline.definitions"), "softone_pipeline"
+            ),
+            "__repository__",
+        ),
+        "refresh",
+    )
+    root = (after.root_run_id or after.run_id) if after else None
+    lineage = {"dagster/root_run_id": root, "dagster/parent_run_id": after.run_id} if after and root else {}
+    run = plant.instance.create_run_for_job(
+        build_definitions().resolve_job_def("refresh"),
+        tags=range_tags(FIRST_DAY, LAST_DAY) | lineage,
+        root_run_id=root,
+        parent_run_id=after.run_id if after else None,
+        remote_job_origin=origin if launched_by_server else None,
+    )
+    event = plant.instance.report_run_failed(run, "The process of this run is gone.")
+    context = dg.build_run_status_sensor_context(
+        sensor_name="alert_when_a_run_fails",
+        dagster_instance=plant.instance,
+        dagster_run=run,
+        dagster_event=event,
+    ).for_run_failure()
+    sensor_of("alert_when_a_run_fails")(context)
+    return run
+
+
+def test_a_killed_run_that_dagster_starts_again_is_told_as_such_until_no_other_follows(
+    hooked: Hook, at_home: Plant
+) -> None:
+    runs = [kill(at_home, launched_by_server=True)]
+    runs += [kill(at_home, launched_by_server=True, after=runs[-1])]
+    runs += [kill(at_home, launched_by_server=True, after=runs[-1])]
+    first, second, last = hooked.received
+    days = f"({FIRST_DAY} to {LAST_DAY})"
+    for message, run in ((first, runs[0]), (second, runs[1])):
+        assert message["title"] == f"SoftOne, company Provbolaget: a run failed and is tried again {days}"
+        assert f"To do: nothing yet. Dagster starts {run.run_id} again by itself" in message["text"]
+        assert "mend the cause" not in message["text"]
+    assert last["title"] == f"SoftOne, company Provbolaget: a run failed {days}"
+    assert f"see {runs[2].run_id} under Runs, mend the cause" in last["text"]
+
+
+def test_a_killed_backfill_that_no_server_can_start_again_is_told_as_failed(hooked: Hook, at_home: Plant) -> None:
+    kill(at_home, launched_by_server=False)
+    (message,) = hooked.received
+    assert message["title"] == f"SoftOne, company Provbolaget: a run failed ({FIRST_DAY} to {LAST_DAY})"
+    assert "mend the cause" in message["text"]
 
 
 def test_fresh_is_yesterday_and_a_fetch_that_is_not_old(open_plant: Callable[..., Plant]) -> None:

@@ -154,6 +154,7 @@ def test_what_there_is() -> None:
     assert {sensor.name: sensor.default_status for sensor in repository.sensor_defs} == {
         "keep_derived_tables_fresh": dg.DefaultSensorStatus.RUNNING,
         "alert_when_a_run_fails": dg.DefaultSensorStatus.RUNNING,
+        "alert_when_days_are_not_whole": dg.DefaultSensorStatus.RUNNING,
         "alert_when_data_is_stale": dg.DefaultSensorStatus.RUNNING,
         "fail_lost_runs": dg.DefaultSensorStatus.RUNNING,
     }
