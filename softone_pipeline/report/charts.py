@@ -20,6 +20,9 @@ from softone_pipeline.report.numbers import short
 # every later import. No map is drawn here.
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != "PluginImportFixer"]
 
+# Labels side by side on a phone. The page's style leaves out every other one of more.
+_FIT_A_PHONE = 7
+
 _STYLE = Style(
     background="transparent",
     plot_background="transparent",
@@ -67,7 +70,7 @@ def bars(
     chart.y_labels = _steps(series, stacked=stacked)
     for name, values in series:
         chart.add(name, [float(value) for value in values])
-    return _for_the_page(chart.render(is_unicode=True), title, description)
+    return _for_the_page(chart.render(is_unicode=True), title, description, many=len(labels) > _FIT_A_PHONE)
 
 
 def _steps(series: Sequence[tuple[str, Sequence[Decimal]]], *, stacked: bool) -> list[int]:
@@ -82,7 +85,7 @@ def _steps(series: Sequence[tuple[str, Sequence[Decimal]]], *, stacked: bool) ->
     return list(range(int(lowest // step - (lowest % step != 0)) * step, int(highest // step + 2) * step, step))
 
 
-def _for_the_page(drawn: str, title: str, description: str) -> str:
+def _for_the_page(drawn: str, title: str, description: str, *, many: bool) -> str:
     """Only the drawing: no script, no tooltips that need one, no notes; with a title and a description."""
     ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
     svg = ElementTree.fromstring(drawn)  # noqa: S314  (pygal's own output)
@@ -90,6 +93,8 @@ def _for_the_page(drawn: str, title: str, description: str) -> str:
         for child in list(parent):
             if child.tag.rpartition("}")[2] in {"script", "title", "desc"}:
                 parent.remove(child)
+    if many:
+        svg.set("class", f"{svg.get('class')} many")
     svg.set("role", "img")
     svg.set("aria-label", f"{title}. {description}")
     text = ElementTree.tostring(svg, encoding="unicode")

@@ -13,10 +13,14 @@ from pathlib import Path
 import duckdb
 import pytest
 from click.testing import CliRunner
+from playwright.sync_api import sync_playwright
 
+from softone_pipeline import report
 from softone_pipeline.cli import main
 from softone_pipeline.report import report_path, write_report
 from softone_pipeline.report.numbers import amount, short, whole
+from softone_pipeline.report.words import WORDS
+from softone_pipeline.report.writing import Language
 from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.warehouse import Warehouse, handed_over, publish
 from softone_pipeline_tests.invoices import invoice, row
@@ -24,6 +28,7 @@ from softone_pipeline_tests.loaded import load_company
 from softone_pipeline_tests.tables.conftest import House
 
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+LANGUAGES: tuple[Language, ...] = ("sv", "en")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -84,8 +89,54 @@ def test_the_figures_are_those_of_the_tables_to_the_oere(loaded: PipelineSetting
 def test_what_changed_is_counted_and_named(loaded: PipelineSettings, page: str) -> None:
     missing = _one(loaded, "select count(*) from raw.customer_invoices where end_reason = 'missing'")
     assert missing > 0
-    assert f"<strong>{missing}</strong> borttagna" in page
-    assert "flyttade till annat datum" in page
+    word = "borttagen" if missing == 1 else "borttagna"
+    assert f"<strong>{missing}</strong> {word} i affärssystemet" in page
+    assert page.count("<td>borttagen i affärssystemet</td>") == missing
+    assert "<td>flyttad till annat datum</td>" in page
+    assert "<td>ändrad</td>" in page
+
+
+def test_one_of_a_thing_is_told_in_the_singular_and_a_draft_by_what_it_is(
+    warehouse: Warehouse, settings: PipelineSettings, tmp_path: Path
+) -> None:
+    house = House(warehouse, settings)
+    for hour, total in ((1, "500.00"), (2, "501.00")):
+        sent = [
+            invoice(1, total=total, InvoiceNr=None),
+            invoice(12812586, total=total, OriginStatus=1, InvoiceNr=None),
+        ]
+        house.land(house.window(hour, sent))
+    settings = _published(house)
+    sv, en = (
+        write_report(settings, tmp_path / f"{name}.html", since=LONG_AGO, language=name).path.read_text("utf-8")
+        for name in LANGUAGES
+    )
+    assert '<th scope="row">utkast, id 12812586</th>' in sv
+    assert '<th scope="row">utan nummer, id 1</th>' in sv
+    assert '<th scope="row">draft, id 12812586</th>' in en
+    assert "1 faktura. Ingår inte" in sv
+    assert "1 invoice. Not part" in en
+    assert "titta på, 1 träff<" in sv.replace("</td>", "<")
+    assert "1 finding<" in en
+    assert "<small>Betalning okänd, 1 kund</small>" in sv
+    assert "<small>Payment unknown, 1 customer</small>" in en
+    assert not re.search(r">1 (träffar|findings|fakturor|invoices|kunder|customers)", sv + en)
+
+
+def test_what_a_check_found_is_marked_as_its_own_english_words(page: str) -> None:
+    assert "och vad den fann, på engelska som den skrev det" in page
+    assert '<ul lang="en"><li>invoice ' in page
+
+
+def test_every_word_is_used_in_both_languages() -> None:
+    assert WORDS["sv"].keys() == WORDS["en"].keys()
+    room = Path(report.__file__).parent
+    used = "".join((room / name).read_text("utf-8") for name in ("page.html", "writing.py", "figures.py"))
+    # Made of what a row holds: how an invoice changed, how often, and the VAT class.
+    made = ("one_", "class_")
+    assert [
+        word for word in WORDS["sv"] if not word.startswith(made) and not re.search(rf'words\.{word}\b|"{word}"', used)
+    ] == []
 
 
 def test_it_asks_for_nothing_from_outside_and_holds_no_script(page: str) -> None:
@@ -179,6 +230,29 @@ def test_a_real_browser_lays_it_out_and_prints_it(page: str, tmp_path: Path) -> 
     _browse(tmp_path, f"--print-to-pdf={tmp_path / 'report.pdf'}", "--no-pdf-header-footer")
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page is not opened in a browser")
+def test_on_a_phone_charts_fit_and_a_table_that_is_wider_scrolls_in_its_own_region(page: str, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        phone = browser.new_page(viewport={"width": 390, "height": 844})
+        phone.goto((tmp_path / "report.html").as_uri())
+        assert phone.evaluate("document.documentElement.scrollWidth") == 390
+        charts = phone.evaluate("[...document.querySelectorAll('svg')].map(one => one.getBoundingClientRect().right)")
+        wide = phone.evaluate(
+            "[...document.querySelectorAll('.wide')].filter(one => one.scrollWidth > one.clientWidth)"
+            ".map(one => [one.tabIndex, getComputedStyle(one).backgroundAttachment])"
+        )
+        phone.emulate_media(media="print")
+        on_paper = phone.evaluate("getComputedStyle(document.querySelector('.wide')).backgroundImage")
+        browser.close()
+    assert len(charts) == 3
+    assert max(charts) <= 390
+    assert len(wide) > 2
+    assert all(index == 0 and shadow == "local, local, scroll, scroll" for index, shadow in wide)
+    assert on_paper == "none"
 
 
 def _browse(folder: Path, *arguments: str) -> str:

@@ -3,6 +3,7 @@
 with version as (
     select
         invoice_id,
+        origin_status = 1 as is_draft,
         partition_date,
         change,
         end_reason,
@@ -32,6 +33,7 @@ select
     'missing' as change,
     invoice_id,
     invoice.InvoiceNr as invoice_nr,
+    is_draft,
     invoice.CustomerName as customer_name,
     partition_date as date_before,
     null::date as date_after,
@@ -45,6 +47,7 @@ select
     change,
     invoice_id,
     invoice.InvoiceNr,
+    is_draft,
     invoice.CustomerName,
     date_before,
     partition_date,
