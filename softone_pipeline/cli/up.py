@@ -20,7 +20,7 @@ from softone_pipeline.settings import PipelineSettings, stockholm_today
 def up(host: str, port: int, with_sandbox: bool) -> None:
     """Start the Dagster UI and its daemon, until Ctrl-C.
 
-    State is kept in DAGSTER_HOME, or in .dagster in this folder. Then: open the UI, Assets, raw/customer_invoices,
+    State is kept in DAGSTER_HOME, or in .dagster in this folder. Then: open the UI, Catalog, raw/customer_invoices,
     Materialize, choose days. Turn on the schedule refresh_recent_days under Automation to keep it fresh.
     """
     from softone_pipeline.orchestration.instance import WORKSPACE, dagster_home, prepare_pool
