@@ -12,6 +12,9 @@ import click
 from softone_pipeline.cli.console import out
 from softone_pipeline.settings import PipelineSettings, stockholm_today
 
+# Dagster would have people type `dg dev`, which wants a project around it.
+_NOT_OURS_TO_HEED = "ignore:Function `dev_command` is superseded"
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address the UI listens on.")
@@ -30,7 +33,8 @@ def up(host: str, port: int, with_sandbox: bool) -> None:
     out.print(f"Dagster's history is kept in {home}", soft_wrap=True)
     out.print(f"The UI will be at http://{host}:{port}")
     prepare_pool()
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(WORKSPACE), "-h", host, "-p", str(port)]
+    dagster = [sys.executable, "-W", _NOT_OURS_TO_HEED, "-m", "dagster"]
+    command = [*dagster, "dev", "-w", str(WORKSPACE), "-h", host, "-p", str(port)]
     with _sandbox_process(settings) if with_sandbox else nullcontext():
         sys.exit(subprocess.call(command))
 

@@ -102,6 +102,7 @@ def test_up_serves_the_ui_and_stops_when_told(newcomer: Shell) -> None:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
     assert f"http://127.0.0.1:{port}" in said
+    assert "superseded" not in said
 
 
 def test_the_sandbox_prints_the_settings_that_reach_it(newcomer: Shell) -> None:
