@@ -46,7 +46,7 @@ def export(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write a TABLE or a query result of the published copy to a file.
+    """Write a TABLE, in the order of its key, or a query result of the published copy to a file.
 
     Exact in every format: in Excel, numbers of more than 15 digits become text rather than being rounded. The file is
     readable by you and your group only, and remembered beside the database, because it may hold personal data.

@@ -11,6 +11,7 @@ from typing import Literal
 from softone_pipeline.errors import OutputRefusedError
 from softone_pipeline.export.delimited import write_csv
 from softone_pipeline.export.result import open_result, table_query
+from softone_pipeline.settings import STOCKHOLM
 from softone_pipeline.warehouse import hand_over
 
 CsvStyle = Literal["standard", "swedish"]
@@ -41,7 +42,7 @@ def export(
     replace: bool = False,
     on_rows: Callable[[int], None] = lambda rows: None,
 ) -> Exported:
-    """Write a table or the result of a SELECT on the published copy to `target`; its ending says the format.
+    """Write a table, by its key, or the result of a SELECT on the published copy to `target`; its ending says the format.
 
     Raises OutputRefusedError for what cannot be exported as asked, OutputError when the file cannot be written,
     WarehouseAccessError without a published copy.
@@ -70,6 +71,10 @@ def export(
         else:
             from softone_pipeline.export.excel import write_excel
 
-            about = [("from", source), ("published", f"{published_at:%Y-%m-%d %H:%M} UTC")]
+            about = [
+                ("from", source),
+                ("published", f"{published_at.astimezone(STOCKHOLM):%Y-%m-%d %H:%M}, Swedish time"),
+                ("moments in Data", "Swedish time (Europe/Stockholm)"),
+            ]
             as_text = write_excel(result, temporary, about=about, on_rows=on_rows)
         return Exported(target, result.row_count, len(result.columns), source, published_at, guarded, as_text)

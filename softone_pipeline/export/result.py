@@ -12,9 +12,12 @@ from typing import Any
 import duckdb
 
 from softone_pipeline.errors import OutputRefusedError
+from softone_pipeline.tables import TABLES
 from softone_pipeline.warehouse import open_published
 
 _BATCH = 10_000
+_ORDER_BY = " order by "
+_KEYS = {table.qualified_name: table.key for table in TABLES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,10 @@ def open_result(database: Path, query: str, *, writable: Path) -> Iterator[Resul
 
 
 def table_query(database: Path, table: str) -> str:
-    """The SELECT that gives a whole table, written schema.table. Raises OutputRefusedError when there is none."""
+    """The SELECT that gives a whole table, written schema.table, in the order of its key.
+
+    Raises OutputRefusedError when there is none.
+    """
     with open_published(database) as connection:
         known = [
             row[0]
@@ -105,12 +111,21 @@ def table_query(database: Path, table: str) -> str:
                 "select table_schema || '.' || table_name from information_schema.tables order by all"
             ).fetchall()
         ]
+        columns = {
+            row[0]
+            for row in connection.execute(
+                "select column_name from information_schema.columns where table_schema || '.' || table_name = ?",
+                [table],
+            ).fetchall()
+        }
     if table not in known:
         raise OutputRefusedError(
             f"{database} has no table {table}. It has: {', '.join(known)}. For a query of your own: --sql 'select …'",
             path=str(database),
         )
-    return f"from {table}"
+    # A copy of an earlier version may lack a column.
+    key = [column for column in _KEYS.get(table, ()) if column in columns]
+    return f"from {table}{_ORDER_BY}{', '.join(key)}" if key else f"from {table}"
 
 
 def _refuse_other_than_select(database: Path, query: str) -> None:
@@ -123,7 +138,7 @@ def _refuse_other_than_select(database: Path, query: str) -> None:
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[ResultColumn]:
-    table = query.removeprefix("from ")
+    table = query.removeprefix("from ").partition(_ORDER_BY)[0]
     meanings = dict(
         connection.execute(
             "select column_name, comment from duckdb_columns() where schema_name || '.' || table_name = ?", [table]

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from softone_pipeline.cli import main
 from softone_pipeline.errors import OutputRefusedError, WarehouseAccessError
 from softone_pipeline.export import export
-from softone_pipeline.settings import PipelineSettings
+from softone_pipeline.settings import STOCKHOLM, PipelineSettings
+from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
 from softone_pipeline.warehouse import Warehouse, handed_over, publish
 
 VALUES = """
@@ -84,6 +85,42 @@ def test_csv_for_programs_has_points_and_can_be_left_as_it_is(database: Path, tm
     rows = list(csv.reader(done.path.read_text(encoding="utf-8").splitlines()))
     assert rows[1][:3] == ["9.03", "9007199254740993", "=cmd|calc"]
     assert done.guarded == 0
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv", "t.xlsx"])
+def test_a_whole_table_comes_in_the_order_of_its_key(
+    settings: PipelineSettings, warehouse: Warehouse, tmp_path: Path, name: str
+) -> None:
+    # As two refreshes leave them: what came later stands behind.
+    with warehouse.connect() as connection:
+        for company, invoice_id, row_nr in (("B", 7, 1), ("A", 30, 2), ("A", 30, 1), ("A", 4, 1)):
+            connection.execute(
+                "insert into core.invoice_rows by name select ? as company, ?::bigint as invoice_id, ?::integer as row_nr",
+                [company, invoice_id, row_nr],
+            )
+    publish(warehouse, settings.duckdb_path)
+    done = export(settings.duckdb_path, tmp_path / name, table="core.invoice_rows")
+    found: list[tuple[object, ...]]
+    if name.endswith(".xlsx"):
+        book = openpyxl.load_workbook(done.path)
+        found = [row[:3] for row in book["Data"].iter_rows(min_row=2, values_only=True)]
+        meanings = {row[0]: row[2] for row in book["About"].iter_rows(values_only=True)}
+        assert meanings["invoice_id"] == next(
+            column.description for column in INVOICE_ROWS.columns if column.name == "invoice_id"
+        )
+    else:
+        found = duckdb.execute(f"select company, invoice_id, row_nr from '{done.path}'").fetchall()
+    assert found == [("A", 4, 1), ("A", 30, 1), ("A", 30, 2), ("B", 7, 1)]
+
+
+def test_excel_says_which_zone_its_moments_are_in(database: Path, tmp_path: Path) -> None:
+    done = export(database, tmp_path / "t.xlsx", query=VALUES)
+    about = {
+        row[0]: row[1] for row in openpyxl.load_workbook(done.path)["About"].iter_rows(max_row=3, values_only=True)
+    }
+    published = done.published_at.astimezone(STOCKHOLM)
+    assert about["published"] == f"{published:%Y-%m-%d %H:%M}, Swedish time"
+    assert about["moments in Data"] == "Swedish time (Europe/Stockholm)"
 
 
 def test_a_file_that_stands_there_is_left_unless_told(database: Path, tmp_path: Path) -> None:
