@@ -97,7 +97,7 @@ class SoftOneClient:
         return self._meter.so_far
 
     def read_window(self, first_day: dt.date, last_day: dt.date) -> Window:
-        """All invoices of these days (inclusive, Stockholm), read whole.
+        """All invoices of these days (inclusive, Stockholm), read whole: for an asset of one's own (docs/embedding.md).
 
         Raises WindowError when any page of it cannot be had, UnstableWindowError when its pages keep
         moving, and AuthenticationError.

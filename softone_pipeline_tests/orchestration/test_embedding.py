@@ -205,6 +205,20 @@ def test_their_own_start_schedule_and_resources(plant: Plant, tmp_path: Path) ->
     assert {day for day, _, _ in known(tmp_path / "theirs" / "invoices.duckdb").values()} == {LAST_DAY}
 
 
+def test_an_asset_of_ones_own_reads_the_erp_as_the_page_says(plant: Plant) -> None:
+    @dg.asset
+    def invoiced_on_a_day(softone: SoftOneResource) -> int:
+        with softone.client() as client:
+            return len(client.read_window(LAST_DAY, LAST_DAY).invoices)
+
+    merged = dg.Definitions.merge(dg.Definitions(assets=[invoiced_on_a_day]), build_definitions())
+    job = merged.resolve_implicit_global_asset_job_def().get_subset(asset_selection={invoiced_on_a_day.key})
+    result = job.execute_in_process(instance=plant.instance, run_config=QUIET)
+    assert result.output_for_node("invoiced_on_a_day") == sum(
+        day == LAST_DAY for day, _, _ in truth(plant.company).values()
+    )
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A project as `create-dagster project` lays it out, with nothing in it."""
