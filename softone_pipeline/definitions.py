@@ -28,7 +28,7 @@ from softone_pipeline.settings import PREFIX, PipelineSettings
 def build_definitions(
     settings: PipelineSettings | None = None,
     *,
-    env_prefix: str = PREFIX,
+    env_prefix: str | None = None,
     key_prefix: str | Sequence[str] = (),
     group_name: str | None = None,
     owners: Sequence[str] = ("team:finance",),
@@ -42,7 +42,8 @@ def build_definitions(
     """The assets, the job, schedules, sensor and resources for one company, to be used alone or merged with others.
 
     `settings` default to the environment (docs/settings.md); `env_prefix` takes the place of SOFTONE_ in the names of
-    all its variables, so that each of several companies has its own. Raises SettingsError when one is malformed.
+    all its variables, so that each of several companies has its own; it is that of `settings` where these are given.
+    Raises SettingsError when one is malformed.
     `key_prefix` goes before every asset key and, joined by _, before the name of every job, schedule, sensor and
     resource: nothing then clashes with what is there already. `group_name` gathers all assets in one group.
     `refresh_cron`, `reread_cron` and `verify_cron` are when the schedules run, in Stockholm's time; None leaves one out.
@@ -51,14 +52,15 @@ def build_definitions(
     raises ValueError. `alert_sinks` take each alert instead of the log, the webhook and e-mail. `executor` is the
     project's: the job has its own, and only one of all that are merged may set it.
     """
-    settings = settings or PipelineSettings.load(prefix=env_prefix)
+    settings = settings or PipelineSettings.load(prefix=env_prefix or PREFIX)
+    prefix = env_prefix or settings.prefix
     place = Placement.of(key_prefix, group_name, owners)
     assets = build_assets(settings, place)
     resources = {
-        "softone": SoftOneResource.from_environment(env_prefix, company=settings.company),
+        "softone": SoftOneResource.from_environment(prefix, company=settings.company),
         "warehouse": WarehouseResource.from_settings(settings),
         **{
-            role: resource.of_company(env_prefix, settings.company)
+            role: resource.of_company(prefix, settings.company)
             if isinstance(resource, SoftOneResource)
             else resource
             for role, resource in (resource_overrides or {}).items()

@@ -62,6 +62,11 @@ class _Settings(BaseSettings):
         settings._prefix = prefix
         return settings
 
+    @property
+    def prefix(self) -> str:
+        """What the names of the variables begin with that these settings were read from."""
+        return self._prefix
+
     def variable(self, field: str) -> str:
         """The environment variable that a field was read from, or would be: what an error tells the user to mend."""
         return variable_name(field, self._prefix)

@@ -84,6 +84,15 @@ def test_every_public_name_is_there_and_no_other() -> None:
         _ = softone_pipeline.no_such_name
 
 
+def test_settings_of_another_prefix_bring_it_along_to_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOLAGET_COMPANY", "Bolaget")
+    definitions = build_definitions(PipelineSettings.load(prefix="BOLAGET_"))
+    assert definitions.resources is not None
+    softone = definitions.resources["softone"]
+    assert isinstance(softone, SoftOneResource)
+    assert (softone.env_prefix, softone.company) == ("BOLAGET_", "Bolaget")
+
+
 def test_two_companies_stand_in_a_project_that_has_the_same_names_already(
     plant: Plant, two_companies: dict[str, Path]
 ) -> None:
