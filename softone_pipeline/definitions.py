@@ -60,9 +60,7 @@ def build_definitions(
         "softone": SoftOneResource.from_environment(prefix, company=settings.company),
         "warehouse": WarehouseResource.from_settings(settings),
         **{
-            role: resource.of_company(prefix, settings.company)
-            if isinstance(resource, SoftOneResource)
-            else resource
+            role: resource.of_company(prefix, settings.company) if isinstance(resource, SoftOneResource) else resource
             for role, resource in (resource_overrides or {}).items()
         },
     }

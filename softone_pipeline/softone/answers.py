@@ -22,6 +22,8 @@ LONGEST_WAIT = 600.0
 
 _WORTH_ANOTHER_TRY = {408, 425, 429}
 _SAYS_WHEN = {429, 503}
+# Accepted for later, and a part of the body: neither is the answer.
+_NOT_ALL_OF_IT = {202, 206}
 # Redirects that say of themselves that they will pass: a maintenance page, a gateway that is being moved.
 _ELSEWHERE_FOR_NOW = {302, 303, 307}
 
@@ -38,15 +40,15 @@ class TransientError(Exception):
 def judge(response: httpx.Response, redactor: Redactor, *, address_setting: str) -> None:
     """Return when the answer is a success by its status.
 
-    Raises TransientError for 408, 425, 429, 5xx and the redirects that are temporary by their status,
+    Raises TransientError for 202, 206, 408, 425, 429, 5xx and the redirects that are temporary by their status,
     RequestRefusedError for other redirects and every other 4xx. No redirect is ever followed. `address_setting` is the variable that
     holds the address.
     """
     status = response.status_code
-    if response.is_success:
+    if response.is_success and status not in _NOT_ALL_OF_IT:
         return
     said = text_of(response, redactor)
-    if status in _WORTH_ANOTHER_TRY or status >= 500:
+    if status in _WORTH_ANOTHER_TRY | _NOT_ALL_OF_IT or status >= 500:
         raise TransientError(with_text(f"HTTP {status}", said), status=status, retry_after=asked_wait(response))
     if response.is_redirect:
         what = (

@@ -248,12 +248,16 @@ class SoftOneClient:
         question = _Question(self, f"invoice {invoice_id}", body, Meter(self._meter), halt)
         around = self._around(stockholm_today(), stockholm_today(), Meter(self._meter), halt)
         asked_at = dt.datetime.now(dt.UTC)
+        has_unreadable_id = False
         try:
             for page in read_pages(question.ask, self._habits, around=around.ask_for_few):
                 for invoice in page.invoices:
                     if invoice.received.invoice_id == invoice_id:
                         return InvoiceAnswer(invoice_id, asked_at, invoice.received)
-            return InvoiceAnswer(invoice_id, asked_at, None)
+                    has_unreadable_id |= invoice.received.invoice_id is None
+            if not has_unreadable_id:
+                return InvoiceAnswer(invoice_id, asked_at, None)
+            failure: RequestError = RequestFailedError("The answer holds an invoice whose id cannot be read.")
         except RequestError as error:
             failure = error
         except MovingPagesError:

@@ -314,6 +314,16 @@ def test_other_invoices_in_the_answer_are_ignored(erp: FakeErp, connect: Connect
     assert _found(answers) == [10, None]
 
 
+def test_an_answer_whose_id_cannot_be_read_says_nothing_about_the_invoice(erp: FakeErp, connect: Connect) -> None:
+    erp.fault_for = lambda asked: Answer(200, f"[{invoice('seven')}]") if asked.page == 0 else None
+    (failed,) = connect().read_invoices([7])
+    assert isinstance(failed, RequestFailedError)
+    assert (
+        "Invoice 7 of company acme could not be asked for: The answer holds an invoice whose id cannot be read"
+        in str(failed)
+    )
+
+
 def test_an_invoice_that_cannot_be_asked_for_is_named(erp: FakeErp, connect: Connect) -> None:
     erp.fault_for = lambda asked: Answer(500, "Fel") if asked.body["InvoiceId"] == "2" else None
     _, failed, other = connect(max_attempts=2).read_invoices([1, 2, 3])
