@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -28,14 +29,54 @@ SECRETS = (
 )
 
 
+def _dotnet(text: str) -> str:
+    """As .NET writes JSON: all but letters and digits by their numbers, in UTF-16."""
+    return "".join(
+        character
+        if character.isascii() and character.isalnum()
+        else "".join(f"\\u{unit:04X}" for unit in _utf16(character))
+        for character in text
+    )
+
+
+def _utf16(character: str) -> list[int]:
+    written = character.encode("utf-16-be")
+    return [int.from_bytes(written[at : at + 2], "big") for at in range(0, len(written), 2)]
+
+
+ENCODINGS: tuple[Callable[[str], str], ...] = (
+    quote,
+    lambda text: quote(text, safe=""),
+    quote_plus,
+    html.escape,
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    _dotnet,
+    lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    lambda text: "".join(f"&#{ord(character)};" for character in text),
+    lambda text: "".join(f"&#x{ord(character):x};" for character in text),
+    lambda text: repr(text)[1:-1],
+    lambda text: repr(text.encode())[2:-1],
+)
+
+
+def written_ways(secret: str) -> set[str]:
+    """As it is, in Base64 and hexadecimal digits, and as addresses, JSON, HTML and Python write all that."""
+    whole = secret.encode()
+    plain = (secret, *(encode(whole).decode() for encode in (base64.b64encode, base64.urlsafe_b64encode)), whole.hex())
+    return {*plain, whole.hex().upper(), *(encode(text) for encode in ENCODINGS for text in plain)}
+
+
+def written_twice(secret: str) -> set[str]:
+    """Those ways, and each written once more."""
+    once = written_ways(secret)
+    return once | {encode(text) for encode in ENCODINGS for text in once}
+
+
 def forms_of(secret: str) -> set[bytes]:
-    """Every way in which it may be written: quoted for an address, as JSON in JSON, as HTML, as Python shows it."""
-    written = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret)}
-    for text in list(written):
-        for is_ascii in (True, False):
-            once = json.dumps(text, ensure_ascii=is_ascii)[1:-1]
-            written |= {once, json.dumps(once, ensure_ascii=is_ascii)[1:-1]}
-    written |= {text.replace("%", "%%") for text in list(written)} | {repr(secret)[1:-1]}
+    """Every way in which it may be written and written once more, as a formatted log line and in small letters too."""
+    written = written_twice(secret)
+    written |= {text.replace("%", "%%") for text in written_ways(secret)}
     return {form.encode() for text in written for form in (text, text.lower())}
 
 

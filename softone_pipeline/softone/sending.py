@@ -229,7 +229,7 @@ class Sender:
             return self._http.send(request)
         except httpx.HTTPError as error:
             self._miss()
-            why = f"{type(error).__name__}: {self._redactor.clean(str(error))}".rstrip(": ")
+            why = f"{type(error).__name__}: {self._redactor.clean(_told(error))}".rstrip(": ")
         # Outside the handler: httpx's errors hold the request, and its URL holds the keys.
         if task.halt.is_set():
             raise StoppedError
@@ -282,6 +282,11 @@ class Sender:
             self._settings.max_attempts,
             state.upcoming_sleep,
         )
+
+
+def _told(error: httpx.HTTPError) -> str:
+    """What the library says, without the bytes from the wire that it quotes behind a colon: they may hold our own address."""
+    return str(error).partition(":")[0] if isinstance(error, httpx.ProtocolError) else str(error)
 
 
 def _check_url(settings: ErpSettings) -> None:

@@ -40,7 +40,7 @@ class _Redirecting(BaseHTTPRequestHandler):
         else:
             answer, status = f"Moved: {self.path} {body.decode()}".encode(), 302
         self.send_response(status)
-        self.send_header("Location", f"http://127.0.0.1:9{self.path}")
+        self.send_header("Location", f"http://127.0.0.1:9/login/{quote(self.path, safe='')}")
         self.send_header("Set-Cookie", f"seen={quote(self.path)}")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
