@@ -7,7 +7,6 @@ Says nothing of 401 (see `auth.py`) nor of which path to use (see `sending.py`).
 from __future__ import annotations
 
 import datetime as dt
-import math
 import re
 from email.utils import parsedate_to_datetime
 
@@ -24,6 +23,7 @@ _WORTH_ANOTHER_TRY = {408, 425, 429}
 _SAYS_WHEN = {429, 503}
 # Accepted for later, and a part of the body: neither is the answer.
 _NOT_ALL_OF_IT = {202, 206}
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 # Redirects that say of themselves that they will pass: a maintenance page, a gateway that is being moved.
 _ELSEWHERE_FOR_NOW = {302, 303, 307}
 
@@ -84,11 +84,9 @@ def asked_wait(response: httpx.Response) -> float:
     value = response.headers.get("Retry-After", "").strip()
     if response.status_code not in _SAYS_WHEN or not value:
         return 0
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = _seconds_until(value, response.headers.get("Date"))
-    return min(max(seconds, 0), LONGEST_WAIT) if not math.isnan(seconds) else 0
+    # digits alone by the standard; some send a fraction
+    seconds = float(value) if _SECONDS.fullmatch(value) else _seconds_until(value, response.headers.get("Date"))
+    return min(max(seconds, 0), LONGEST_WAIT)
 
 
 def _seconds_until(date: str, server_now: str | None) -> float:
