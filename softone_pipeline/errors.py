@@ -67,7 +67,7 @@ class SettingsError(SoftOneError):
     def __init__(self, problems: Sequence[SettingProblem]) -> None:
         self.problems = tuple(problems)
         lines = "\n".join(f"  {problem}" for problem in self.problems)
-        super().__init__(f"The settings are not complete:\n{lines}\n{self.to_do}")
+        super().__init__(f"Settings are missing or malformed:\n{lines}\n{self.to_do}")
 
 
 class AuthenticationError(SoftOneError):

@@ -8,19 +8,46 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from softone_pipeline.errors import SettingProblem, SettingsError
 
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 PREFIX = "SOFTONE_"
+
+# What pydantic finds, in words for whoever wrote the value. The braces are its own facts.
+_IN_PLAIN_WORDS = {
+    "missing": "is missing",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_parsing": "should be a number",
+    "decimal_parsing": "should be a number",
+    "finite_number": "should be a number that is not infinite",
+    "greater_than": "should be more than {gt}",
+    "greater_than_equal": "should be at least {ge}",
+    "less_than": "should be less than {lt}",
+    "less_than_equal": "should be at most {le}",
+    "decimal_max_places": "should have at most {decimal_places} decimals",
+    "bool_parsing": "should be true or false",
+    "literal_error": "should be {expected}",
+    "date_parsing": "should be a day like 2024-01-31",
+    "date_from_datetime_parsing": "should be a day like 2024-01-31",
+    "date_from_datetime_inexact": "should be a day like 2024-01-31, without a time",
+    "too_short": "is too short",
+    "string_too_short": "is too short",
+}
+
+_LONGEST_LABEL = 100
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(?:([KMGT])(i?)B|%)")
 
 # In per cent.
 _Rate = Annotated[Decimal, Field(gt=0, lt=100, decimal_places=2)]
@@ -76,6 +103,31 @@ class _Settings(BaseSettings):
         return text.replace(PREFIX, self._prefix)
 
 
+def _label(value: str) -> str:
+    """Refuse what could be no part of a file's name."""
+    if not value.strip() or _CONTROL.search(value):
+        raise ValueError("should be a name, without line breaks and other control characters")
+    if len(value.encode()) > _LONGEST_LABEL:
+        raise ValueError(f"is too long: {_LONGEST_LABEL} letters at most, one like å counting as two")
+    return value
+
+
+def _secret_line(value: SecretStr | None) -> SecretStr | None:
+    """A secret without the white space around it, which no secret has. Refuses what has no place in a request."""
+    if value is None:
+        return None
+    secret = value.get_secret_value().strip()
+    if not secret:
+        raise ValueError("is blank")
+    if _CONTROL.search(secret):
+        raise ValueError("should be one line, without control characters")
+    return SecretStr(secret)
+
+
+_Company = Annotated[str, AfterValidator(_label)]
+_Key = Annotated[SecretStr, AfterValidator(_secret_line)]
+
+
 class ErpSettings(_Settings):
     """How to reach the ERP, and how hard to press it."""
 
@@ -83,13 +135,9 @@ class ErpSettings(_Settings):
         default="https://apiexternal.softone.se",
         description="Root of the API. https always; plain http only to this machine (the sandbox).",
     )
-    company_api_key: SecretStr = Field(
-        min_length=1, description="The key that identifies the company; SoftOne GO issues it."
-    )
-    connect_api_key: SecretStr = Field(
-        min_length=1, description="The key that identifies the integration; SoftOne issues it."
-    )
-    token: SecretStr | None = Field(
+    company_api_key: _Key = Field(description="The key that identifies the company; SoftOne GO issues it.")
+    connect_api_key: _Key = Field(description="The key that identifies the integration; SoftOne issues it.")
+    token: _Key | None = Field(
         default=None, description="A token to use as it is. Without username and password it cannot be renewed."
     )
     license: str | None = Field(default=None, description="The licence number, when the login asks for one.")
@@ -99,36 +147,53 @@ class ErpSettings(_Settings):
     password: SecretStr | None = Field(
         default=None, validate_default=True, description="The API user's password. Needed unless a token is given."
     )
-    company: str = Field(
-        default="default", min_length=1, description="Label of the company in every table's first column."
-    )
+    company: _Company = Field(default="default", description="Label of the company in every table's first column.")
     page_size: int = Field(default=500, ge=1, le=100_000, description="Invoices asked for per page.")
     include_preliminary: bool = Field(default=True, description="Fetch invoices that are not definitive yet as well.")
     max_connections: int = Field(
         default=4, ge=1, le=64, description="Requests to the ERP that may be under way at once."
     )
     requests_per_second: float | None = Field(
-        default=None, gt=0, description="Our own limit on requests per second. Not set: unlimited."
+        default=None,
+        # A slower one would look as if it hung.
+        ge=0.1,
+        le=1000,
+        allow_inf_nan=False,
+        description="Our own limit on requests per second. Not set: unlimited.",
     )
     timeout_seconds: float = Field(
-        default=60, gt=0, description="How long to wait for the ERP to connect, or to send the next bytes."
+        default=60,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="How long to wait for the ERP to connect, or to send the next bytes.",
     )
     max_attempts: int = Field(default=8, ge=1, le=100, description="Attempts per request before giving up.")
     retry_wait_seconds: float = Field(
-        default=0.5, ge=0, description="First wait between attempts; it doubles each time, with jitter."
+        default=0.5,
+        ge=0,
+        le=60,
+        allow_inf_nan=False,
+        description="First wait between attempts; it doubles each time, with jitter.",
     )
 
     @field_validator("base_url")
     @classmethod
     def _base_url_is_safe(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"https", "http"} or not parts.hostname or not _has_a_port(parts):
+        parts = _split(value)
+        if not parts or parts.scheme not in {"https", "http"} or not parts.hostname:
             raise ValueError("should look like https://apiexternal.softone.se")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("should be the bare address: no user, no query (keys have settings of their own)")
         if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ValueError("plain http is only allowed to this machine; use https://")
         return value.rstrip("/")
+
+    @field_validator("password")
+    @classmethod
+    def _password_is_one_line(cls, value: SecretStr | None) -> SecretStr | None:
+        # kept as it is: a password may begin or end with a space
+        return value if _secret_line(value) else None
 
     @field_validator("username", "password")
     @classmethod
@@ -141,9 +206,7 @@ class ErpSettings(_Settings):
 class PipelineSettings(_Settings):
     """Where the tables live, which days there are, and how amounts are read."""
 
-    company: str = Field(
-        default="default", min_length=1, description="Label of the company in every table's first column."
-    )
+    company: _Company = Field(default="default", description="Label of the company in every table's first column.")
     duckdb_path: Path = Field(
         default=Path("data/softone.duckdb"),
         description="The published database, the one that analysts open. The pipeline's own file lies beside it.",
@@ -161,9 +224,7 @@ class PipelineSettings(_Settings):
         le=3660,
         description="How many days after today are partitions too (post-dated invoices).",
     )
-    accounting_currency: str = Field(
-        default="SEK", pattern="^[A-Z]{3}$", description="The company's accounting currency (ISO 4217)."
-    )
+    accounting_currency: str = Field(default="SEK", description="The company's accounting currency (ISO 4217).")
 
     vat_rates: Annotated[tuple[_Rate, ...], NoDecode] = Field(
         default=(Decimal(25), Decimal(12), Decimal(6)),
@@ -193,11 +254,10 @@ class PipelineSettings(_Settings):
     # A million invoices take 600 MB of the whole process with it, a day of 200,000 goes through.
     duckdb_memory_limit: str = Field(
         default="360MB",
-        pattern=r"^[0-9]+(\.[0-9]+)? ?([KMGT]i?B|%)$",
         description="How much memory DuckDB may take while loading, like 1GB; what is beyond goes to a temporary folder.",
     )
 
-    alert_webhook: SecretStr | None = Field(
+    alert_webhook: _Key | None = Field(
         default=None, description="Where alerts are posted as JSON. https; plain http only to this machine. A secret."
     )
     alert_email_to: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -206,7 +266,7 @@ class PipelineSettings(_Settings):
     alert_email_from: str | None = Field(
         default=None, description="The sender of those e-mails. Default: the first of those who get them."
     )
-    alert_smtp: SecretStr | None = Field(
+    alert_smtp: _Key | None = Field(
         default=None,
         validate_default=True,
         description="The mail server: smtps://user:password@host, or smtp:// for STARTTLS. A secret.",
@@ -218,10 +278,10 @@ class PipelineSettings(_Settings):
     @field_validator("alert_webhook")
     @classmethod
     def _webhook_is_safe(cls, value: SecretStr | None) -> SecretStr | None:
-        parts = urlsplit(value.get_secret_value()) if value else None
-        if parts and not (
-            parts.hostname
-            and _has_a_port(parts)
+        parts = _split(value.get_secret_value()) if value else None
+        if value and not (
+            parts
+            and parts.hostname
             and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)))
         ):
             raise ValueError("should be a whole address that begins with https://")
@@ -230,12 +290,15 @@ class PipelineSettings(_Settings):
     @field_validator("alert_smtp")
     @classmethod
     def _mail_has_a_server(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        parts = urlsplit(value.get_secret_value()) if value else None
-        if parts is None and info.data.get("alert_email_to"):
-            raise ValueError("is missing: SOFTONE_ALERT_EMAIL_TO needs it")
-        if parts and not (parts.hostname and parts.scheme in {"smtps", "smtp"}):
+        if value is None:
+            if info.data.get("alert_email_to"):
+                raise ValueError("is missing: SOFTONE_ALERT_EMAIL_TO needs it")
+            return None
+        address = value.get_secret_value()
+        parts = _split(address)
+        if not address.lower().startswith(("smtps://", "smtp://")) or (parts and not parts.hostname):
             raise ValueError("should look like smtps://user:password@mail.example.com")
-        if parts and not (_has_a_port(parts) and parts.path in {"", "/"} and not parts.query and not parts.fragment):
+        if not parts or parts.path not in {"", "/"} or parts.query or parts.fragment:
             raise ValueError(
                 "should end with the server, or with its port: in the user and the password, write / ? # @ : and % "
                 "percent-encoded, like %2F for /"
@@ -271,6 +334,26 @@ class PipelineSettings(_Settings):
     def _each_rate_once(cls, value: tuple[Decimal, ...]) -> tuple[Decimal, ...]:
         if len(set(value)) < len(value):
             raise ValueError("should name each rate once: a row's VAT that fits two rates fits none")
+        return value
+
+    @field_validator("accounting_currency")
+    @classmethod
+    def _currency_is_a_code(cls, value: str) -> str:
+        if not re.fullmatch("[A-Z]{3}", value):
+            raise ValueError("should be three capital letters, like SEK")
+        return value
+
+    @field_validator("duckdb_memory_limit")
+    @classmethod
+    def _memory_is_enough(cls, value: str) -> str:
+        found = _MEMORY.fullmatch(value)
+        if not found:
+            raise ValueError("should look like 360MB, 1GB or 40%")
+        amount, unit, is_binary = float(found[1]), found[2], bool(found[3])
+        if unit is None and not 1 <= amount <= 100:
+            raise ValueError("should lie between 1% and 100%")
+        if unit and amount * (1024 if is_binary else 1000) ** " KMGT".index(unit) < 64_000_000:
+            raise ValueError("should be at least 64MB")
         return value
 
     @field_validator("duckdb_path")
@@ -324,21 +407,24 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _has_a_port(parts: SplitResult) -> bool:
-    """Whether its port, if any, is a number. (The library's own error would quote the text.)"""
+def _split(address: str) -> SplitResult | None:
+    """Its parts, if it is an address and its port, if any, can be one. (The library's own error would quote the text.)"""
     try:
-        return parts.port is None or parts.port > 0
+        parts = urlsplit(address)
+        return parts if parts.port is None or parts.port > 0 else None
     except ValueError:
-        return False
+        return None
 
 
 def _problems(model: type[_Settings], error: ValidationError, prefix: str) -> list[SettingProblem]:
-    problems = []
+    problems: dict[str, SettingProblem] = {}
     for detail in error.errors(include_input=False, include_url=False):
-        text = detail["msg"].removeprefix("Value error, ")
+        said = _IN_PLAIN_WORDS.get(detail["type"])
+        text = said.format(**detail.get("ctx", {})) if said else detail["msg"].removeprefix("Value error, ")
         field = str(detail["loc"][0]) if detail["loc"] else ""
-        problems.append(_problem(model, field, "is missing" if detail["type"] == "missing" else text, prefix))
-    return problems
+        # The first is the cause of the others.
+        problems.setdefault(field, _problem(model, field, text, prefix))
+    return list(problems.values())
 
 
 def _problem(model: type[_Settings], field: str, text: str, prefix: str) -> SettingProblem:

@@ -83,6 +83,90 @@ def test_a_mail_password_that_is_not_encoded_is_refused_and_not_shown(
     assert "7" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "scheme"), [("alert_smtp", "smtps"), ("alert_webhook", "https"), ("base_url", "https")]
+)
+@pytest.mark.parametrize("password", ["hem℀7x", "[hem7x]"])
+def test_an_address_that_cannot_be_read_is_refused_and_not_shown(name: str, scheme: str, password: str) -> None:
+    kind, keys = (ErpSettings, KEYS) if name == "base_url" else (PipelineSettings, {})
+    with pytest.raises(SettingsError, match=name.upper()) as caught:
+        kind.load(**{**keys, name: f"{scheme}://larm:{password}@mail.example.com"})
+    assert "7x" not in str(caught.value)
+
+
+MALFORMED = [
+    (ErpSettings, "TIMEOUT_SECONDS", "inf", "should be a number that is not infinite"),
+    (ErpSettings, "TIMEOUT_SECONDS", "1e400", "should be a number that is not infinite"),
+    (ErpSettings, "TIMEOUT_SECONDS", "nan", "should be a number that is not infinite"),
+    (ErpSettings, "TIMEOUT_SECONDS", "1e9", "should be at most 3600"),
+    (ErpSettings, "TIMEOUT_SECONDS", "0", "should be more than 0"),
+    (ErpSettings, "TIMEOUT_SECONDS", "soon", "should be a number"),
+    (ErpSettings, "REQUESTS_PER_SECOND", "inf", "should be a number that is not infinite"),
+    (ErpSettings, "REQUESTS_PER_SECOND", "0.001", "should be at least 0.1"),
+    (ErpSettings, "REQUESTS_PER_SECOND", "1e-9", "should be at least 0.1"),
+    (ErpSettings, "RETRY_WAIT_SECONDS", "inf", "should be a number that is not infinite"),
+    (ErpSettings, "RETRY_WAIT_SECONDS", "nan", "should be a number that is not infinite"),
+    (ErpSettings, "PAGE_SIZE", "many", "should be a whole number"),
+    (ErpSettings, "PAGE_SIZE", "1.5", "should be a whole number"),
+    (ErpSettings, "INCLUDE_PRELIMINARY", "perhaps", "should be true or false"),
+    (ErpSettings, "COMPANY_API_KEY", "   ", "is blank"),
+    (ErpSettings, "COMPANY_API_KEY", "c-sec\nret", "should be one line, without control characters"),
+    (ErpSettings, "CONNECT_API_KEY", "k-sec\tret", "should be one line, without control characters"),
+    (ErpSettings, "TOKEN", " \t", "is blank"),
+    (ErpSettings, "PASSWORD", "p-sec\rret", "should be one line, without control characters"),
+    (ErpSettings, "PASSWORD", "  ", "is blank"),
+    (ErpSettings, "BASE_URL", "http://127.0.0.1:99999", "should look like https://apiexternal.softone.se"),
+    (ErpSettings, "BASE_URL", "http://[::1", "should look like https://apiexternal.softone.se"),
+    (ErpSettings, "COMPANY", "å" * 51, "is too long: 100 letters at most"),
+    (PipelineSettings, "COMPANY", "a" * 101, "is too long: 100 letters at most"),
+    (PipelineSettings, "COMPANY", "Åkeri\nAB", "without line breaks and other control characters"),
+    (PipelineSettings, "COMPANY", " ", "should be a name"),
+    (PipelineSettings, "ACCOUNTING_CURRENCY", "kronor", "should be three capital letters, like SEK"),
+    (PipelineSettings, "START_DATE", "2024-01-01T10:00", "should be a day like 2024-01-31, without a time"),
+    (PipelineSettings, "START_DATE", "2024-02-30", "should be a day like 2024-01-31"),
+    (PipelineSettings, "START_DATE", "in spring", "should be a day like 2024-01-31"),
+    (PipelineSettings, "VAT_RATES", ",", "is too short"),
+    (PipelineSettings, "VAT_RATES", "25,x", "should be a number"),
+    (PipelineSettings, "VAT_RATES", "100", "should be less than 100"),
+    (PipelineSettings, "VAT_RATES", "6.001", "should have at most 2 decimals"),
+    (PipelineSettings, "HASH_KEY", "short", "is too short. The key of the pseudonyms: at least 16 characters"),
+    (PipelineSettings, "PSEUDONYMISE", "some", "should be 'none', 'persons' or 'all'"),
+    (PipelineSettings, "DUCKDB_MEMORY_LIMIT", "much", "should look like 360MB, 1GB or 40%"),
+    (PipelineSettings, "DUCKDB_MEMORY_LIMIT", "1KB", "should be at least 64MB"),
+    (PipelineSettings, "DUCKDB_MEMORY_LIMIT", "0.0001 GiB", "should be at least 64MB"),
+    (PipelineSettings, "DUCKDB_MEMORY_LIMIT", "0%", "should lie between 1% and 100%"),
+    (PipelineSettings, "ALERT_WEBHOOK", "https://x.se/sec\nret", "should be one line, without control characters"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "value", "said"), MALFORMED, ids=lambda value: str(value)[:30])
+def test_a_malformed_value_is_refused_in_one_plain_line(
+    kind: type[ErpSettings | PipelineSettings], name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for field, given in KEYS.items():
+        monkeypatch.setenv(f"SOFTONE_{field.upper()}", given)
+    monkeypatch.setenv(f"SOFTONE_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        kind.load()
+    heading, line, _ = str(caught.value).splitlines()
+    assert heading == "Settings are missing or malformed:"
+    assert line.startswith(f"  SOFTONE_{name}: ")
+    assert said in line
+    for jargon in ("Input", "String", "Tuple", "Value", "pattern", "valid", "sec"):
+        assert jargon not in line.replace("SECONDS", "").replace("second", "").replace("A secret", "")
+
+
+def test_white_space_around_a_key_is_no_part_of_it() -> None:
+    erp = ErpSettings.load(**(KEYS | {"company_api_key": " c-secret\n", "token": "t-secret ", "password": " p "}))
+    secrets = (erp.company_api_key, erp.token, erp.password)
+    assert [secret and secret.get_secret_value() for secret in secrets] == ["c-secret", "t-secret", " p "]
+
+
+@pytest.mark.parametrize("limit", ["64MB", "1 GiB", "40%", "0.5GB", "100%"])
+def test_limits_that_duckdb_takes_are_taken(limit: str) -> None:
+    assert PipelineSettings.load(duckdb_memory_limit=limit).duckdb_memory_limit == limit
+
+
 def test_an_error_names_variables_as_they_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACME_ALERT_EMAIL_TO", "anna@example.com")
     with pytest.raises(SettingsError, match="ACME_ALERT_SMTP: is missing: ACME_ALERT_EMAIL_TO needs it"):
