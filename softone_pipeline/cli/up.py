@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import runpy
+import signal
 import subprocess
 import sys
+import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from types import FrameType
 
 import click
 
-from softone_pipeline.cli.console import out
+from softone_pipeline.cli.console import EXIT_FAILED, out
 from softone_pipeline.settings import PipelineSettings, stockholm_today
-
-# Dagster would have people type `dg dev`, which wants a project around it.
-_NOT_OURS_TO_HEED = "ignore:Function `dev_command` is superseded"
 
 
 @click.command()
@@ -21,7 +25,7 @@ _NOT_OURS_TO_HEED = "ignore:Function `dev_command` is superseded"
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI.")
 @click.option("--sandbox", "with_sandbox", is_flag=True, help="Start the pretend ERP beside it (after `softone demo`).")
 def up(host: str, port: int, with_sandbox: bool) -> None:
-    """Start the Dagster UI and its daemon, until Ctrl-C.
+    """Start the Dagster UI and its daemon, until Ctrl-C or SIGTERM.
 
     State is kept in DAGSTER_HOME, or in .dagster in this folder. Then: open the UI, Catalog, raw/customer_invoices,
     Materialize, choose days. Turn on the schedule refresh_recent_days under Automation to keep it fresh.
@@ -33,10 +37,58 @@ def up(host: str, port: int, with_sandbox: bool) -> None:
     out.print(f"Dagster's history is kept in {home}", soft_wrap=True)
     out.print(f"The UI will be at http://{host}:{port}")
     prepare_pool()
-    dagster = [sys.executable, "-W", _NOT_OURS_TO_HEED, "-m", "dagster"]
-    command = [*dagster, "dev", "-w", str(WORKSPACE), "-h", host, "-p", str(port)]
-    with _sandbox_process(settings) if with_sandbox else nullcontext():
-        sys.exit(subprocess.call(command))
+    told = _listen()
+    try:
+        with _sandbox_process(settings) if with_sandbox else nullcontext():
+            status = _dagster("dev", "-w", str(WORKSPACE), "-h", host, "-p", str(port))
+    except KeyboardInterrupt:
+        status = 0
+    _wait_for_children()
+    if signal.SIGINT in told:
+        raise KeyboardInterrupt
+    # Without having been told to, it has no reason to end.
+    sys.exit(0 if told else status or EXIT_FAILED)
+
+
+def _listen() -> list[int]:
+    """Let SIGINT and SIGTERM stop what runs here, once: whoever repeats one would cut the stopping short. Returns those heard.
+
+    Also where SIGINT was ignored, as in the background of a shell's script: Dagster treats SIGTERM like SIGINT, and what
+    it starts is stopped by SIGINT.
+    """
+    told: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
+        if len(told) == 1:
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return told
+
+
+def _dagster(*arguments: str) -> int:
+    """A command of Dagster's in this process, so that it is this one's signals that stop the server and the daemon."""
+    sys.argv = ["dagster", *arguments]
+    # Dagster has its own, and every line would be printed twice.
+    logging.getLogger().handlers.clear()
+    # It would have people type `dg dev`, which wants a project around it.
+    warnings.filterwarnings("ignore", message="Function `dev_command` is superseded")
+    try:
+        runpy.run_module("dagster", run_name="__main__")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0
+
+
+def _wait_for_children() -> None:
+    """Until the code server, which Dagster tells to end and does not wait for, has ended; half a minute at most."""
+    until = time.monotonic() + 30
+    with suppress(ChildProcessError):
+        while time.monotonic() < until:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.1)
 
 
 @contextmanager
@@ -47,4 +99,7 @@ def _sandbox_process(settings: PipelineSettings) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -72,7 +74,22 @@ def test_the_demo_tells_a_machine_what_came_of_it(newcomer: Shell) -> None:
     assert (newcomer.folder / told["report"]).exists()
 
 
-def test_up_serves_the_ui_and_stops_when_told(newcomer: Shell) -> None:
+def _in_session(leader: int) -> list[str]:
+    """State, number and command line of what runs in the session that a process leads; those that only wait to be buried do not."""
+    listed = subprocess.run(
+        ["ps", "-s", str(leader), "-o", "stat=,pid=,args="], capture_output=True, text=True, check=False
+    )
+    return [line for line in listed.stdout.splitlines() if not line.startswith("Z")]
+
+
+@pytest.mark.parametrize(
+    ("number", "to_all", "status"),
+    [(signal.SIGINT, True, 130), (signal.SIGINT, False, 130), (signal.SIGTERM, False, 0)],
+    ids=["Ctrl-C", "kill -INT", "kill"],
+)
+def test_up_serves_the_ui_and_stops_with_all_its_processes_when_told(
+    newcomer: Shell, number: signal.Signals, to_all: bool, status: int
+) -> None:
     port = _free_port()
     process = newcomer.start("up", "--port", str(port))
     try:
@@ -94,15 +111,36 @@ def test_up_serves_the_ui_and_stops_when_told(newcomer: Shell) -> None:
                 time.sleep(0.5)
         assert answer == ["softone_pipeline"]
         assert (newcomer.folder / ".dagster" / "dagster.yaml").exists()
+        assert len(_in_session(process.pid)) >= 4
+        (os.killpg if to_all else os.kill)(process.pid, number)
+        said, _ = process.communicate(timeout=60)
+        assert _in_session(process.pid) == []
     finally:
-        os.killpg(process.pid, signal.SIGINT)
-        try:
-            said, _ = process.communicate(timeout=60)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == status
     assert f"http://127.0.0.1:{port}" in said
     assert "superseded" not in said
+    assert "Traceback" not in said
+    assert said.count("Dagster services shut down.") == 1
+
+
+def test_up_ends_with_an_error_when_the_daemon_has_ended(newcomer: Shell) -> None:
+    process = newcomer.start("up", "--port", str(_free_port()))
+    try:
+        daemon = None
+        while daemon is None:
+            assert process.poll() is None
+            time.sleep(0.5)
+            daemon = next((line for line in _in_session(process.pid) if "dagster._daemon" in line), None)
+        os.kill(int(daemon.split()[1]), signal.SIGKILL)
+        said, _ = process.communicate(timeout=100)
+        assert _in_session(process.pid) == []
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 1
+    assert "dagster-daemon process shut down unexpectedly" in said
 
 
 def test_the_sandbox_prints_the_settings_that_reach_it(newcomer: Shell) -> None:
