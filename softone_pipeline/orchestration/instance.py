@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 from softone_pipeline.errors import WarehouseAccessError
 from softone_pipeline.warehouse import unwritable, why_not_written
@@ -43,9 +45,15 @@ def dagster_home() -> Path:
 
 
 def instance() -> dg.DagsterInstance:
-    """The Dagster instance of `dagster_home()`."""
-    dagster_home()
-    return dg.DagsterInstance.get()
+    """The Dagster instance of `dagster_home()`, for runs in this process: what they print is not captured.
+
+    Capturing takes processes of Dagster's that Ctrl-C reaches too, and they die of it with a traceback each. The run's
+    log holds every line of ours all the same.
+    """
+    uncaptured = {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
+    return dg.DagsterInstance.from_ref(
+        InstanceRef.from_dir(str(dagster_home()), overrides={"compute_logs": uncaptured})
+    )
 
 
 def prepare_pool() -> None:

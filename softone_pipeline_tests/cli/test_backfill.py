@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -121,12 +122,15 @@ def test_a_killed_run_leaves_nothing_half_written_and_the_same_command_finishes(
     assert shell.query("select count(*) = count(distinct invoice_id) from raw.customer_invoices") == [(True,)]
 
 
-def test_ctrl_c_stops_at_once_and_says_how_to_go_on(shell: Shell, erp: Sandbox) -> None:
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["to the command", "to all of it, as a terminal does"])
+def test_ctrl_c_stops_at_once_and_says_how_to_go_on(
+    shell: Shell, erp: Sandbox, send: Callable[[int, int], None]
+) -> None:
     erp.switch(["slow:0.5,rate=1"])
     process = shell.start("backfill", *RANGE)
     while not erp.log:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    send(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "The same command again goes on" in said
