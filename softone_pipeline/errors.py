@@ -7,6 +7,7 @@
     │   ├── EndpointNotFoundError   neither known path answers
     │   ├── RequestRefusedError     the ERP said no (4xx); asking again will not help
     │   └── RequestFailedError      it kept failing for as many attempts as the settings allow
+    │       └── NoConnectionError   nobody was reached at all
     ├── InvoiceUnreadable           one invoice cannot be typed exactly (softone/models.py; ends in raw.quarantine)
     ├── WindowError                 a window of days could not be read whole; nothing of it was written
     │   └── UnstableWindowError     its pages kept moving while they were read
@@ -31,7 +32,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 # Days in a row that failed alike.
 _MOST_TOLD_DAY_BY_DAY = 7
@@ -43,7 +43,7 @@ class SoftOneError(Exception):
     `to_do` is the next step, for whoever is on duty. `is_bad_input`: the caller asked for what cannot be; nothing failed.
     """
 
-    to_do: ClassVar[str] = "See softone_pipeline/docs/runbook.md, which starts from what an error says."
+    to_do: str = "See softone_pipeline/docs/runbook.md, which starts from what an error says."
     is_bad_input: bool = False
 
 
@@ -118,10 +118,22 @@ class RequestFailedError(RequestError):
     )
 
 
+class NoConnectionError(RequestFailedError):
+    """No attempt reached anybody, and nobody has answered this client before: a name, a port or a way that is not there, a
+    handshake that failed.
+    """
+
+    to_do = (
+        "Check SOFTONE_BASE_URL (host, port, https), the network, and the proxy if this machine needs one (HTTPS_PROXY); "
+        "softone check tries them. Then load the same days again."
+    )
+
+
 class WindowError(SoftOneError):
     """A window of days could not be read whole. Nothing of it was written; earlier data stands.
 
-    `first_day` and `last_day` are inclusive; `page` is the page that failed, None when it was no single page.
+    `first_day` and `last_day` are inclusive; `page` is the page that failed, None when it was no single page. `to_do`:
+    another next step than the usual one, where the cause has one.
     """
 
     to_do = (
@@ -130,8 +142,16 @@ class WindowError(SoftOneError):
     )
 
     def __init__(
-        self, reason: str, *, company: str, first_day: dt.date, last_day: dt.date, page: int | None = None
+        self,
+        reason: str,
+        *,
+        company: str,
+        first_day: dt.date,
+        last_day: dt.date,
+        page: int | None = None,
+        to_do: str | None = None,
     ) -> None:
+        self.to_do = to_do or type(self).to_do
         self.reason = reason
         self.company = company
         self.first_day = first_day
@@ -164,8 +184,8 @@ def _follows(before: SoftOneError, error: SoftOneError) -> bool:
         isinstance(before, WindowError)
         and isinstance(error, WindowError)
         and error.first_day == before.last_day + dt.timedelta(days=1)
-        and (type(error), error.reason, error.company, error.page)
-        == (type(before), before.reason, before.company, before.page)
+        and (type(error), error.reason, error.company, error.page, error.to_do)
+        == (type(before), before.reason, before.company, before.page, before.to_do)
     )
 
 
@@ -174,7 +194,7 @@ def _as_one(row: Sequence[SoftOneError]) -> Sequence[SoftOneError]:
     if len(row) <= _MOST_TOLD_DAY_BY_DAY or not isinstance(first, WindowError) or not isinstance(last, WindowError):
         return row
     days = {"first_day": first.first_day, "last_day": last.last_day}
-    return [type(first)(first.reason, company=first.company, page=first.page, **days)]
+    return [type(first)(first.reason, company=first.company, page=first.page, to_do=first.to_do, **days)]
 
 
 class AlertError(SoftOneError):

@@ -25,6 +25,15 @@ def test_many_days_in_a_row_that_failed_alike_are_told_as_one() -> None:
     ]
 
 
+def test_days_told_as_one_keep_what_to_do() -> None:
+    days = [(DAY + dt.timedelta(days=n),) * 2 for n in range(20)]
+    errors = [
+        WindowError("No.", company="acme", first_day=first, last_day=last, to_do="Check the address.")
+        for first, last in days
+    ]
+    assert [error.to_do for error in told_together(errors)] == ["Check the address."]
+
+
 @pytest.mark.parametrize(
     "errors",
     [

@@ -31,8 +31,11 @@ _ELSEWHERE_FOR_NOW = {302, 303, 307}
 class TransientError(Exception):
     """One attempt failed in a way that another may not. Never leaves this room."""
 
-    def __init__(self, why: str, *, status: int | None = None, retry_after: float = 0) -> None:
+    def __init__(
+        self, why: str, *, status: int | None = None, retry_after: float = 0, no_connection: bool = False
+    ) -> None:
         self.status = status
+        self.no_connection = no_connection
         self.retry_after = retry_after
         super().__init__(why)
 

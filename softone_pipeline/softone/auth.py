@@ -15,8 +15,9 @@ from pydantic import SecretStr
 
 from softone_pipeline.errors import AuthenticationError, EndpointNotFoundError, RequestRefusedError
 from softone_pipeline.settings import ErpSettings
-from softone_pipeline.softone.answers import TransientError, judge, text_of
+from softone_pipeline.softone.answers import TransientError, judge, text_of, with_text
 from softone_pipeline.softone.jsontext import JsonNumber, parse
+from softone_pipeline.softone.pages import no_json
 from softone_pipeline.softone.received import Traffic
 from softone_pipeline.softone.redaction import Redactor
 from softone_pipeline.softone.transport import TASK
@@ -168,7 +169,9 @@ class TokenAuth(httpx.Auth):
         try:
             answer = parse(response.content.decode("utf-8-sig"))
         except ValueError:
-            raise TransientError("login: the answer is cut short or is no JSON", status=status) from None
+            why = no_json(response.content)
+            said = self._redactor.clean(why.said) if why.said else None
+            raise TransientError(with_text(f"login: {why}", said), status=status) from None
         if isinstance(answer, dict):
             found = {key.lower(): value for key, value in answer.items()}
             token = found.get("token")

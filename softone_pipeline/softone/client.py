@@ -19,6 +19,8 @@ import httpx
 
 from softone_pipeline.errors import (
     AuthenticationError,
+    EndpointNotFoundError,
+    NoConnectionError,
     RequestError,
     RequestFailedError,
     RequestRefusedError,
@@ -221,7 +223,9 @@ class SoftOneClient:
         try:
             reading = read_stable(question.ask, self._habits, around=around.ask_for_few, note=question.note)
         except RequestError as error:
-            raise fail(str(error), page=question.page) from error
+            # That no page can be had at all is nothing about this one.
+            is_general = isinstance(error, EndpointNotFoundError | NoConnectionError)
+            raise fail(str(error), page=question.page, to_do=error.to_do if is_general else None) from error
         except MovingPagesError:
             reading = None
         if reading is None:

@@ -36,7 +36,7 @@ from softone_pipeline.softone.jsontext import (
     parse,
     skip_space,
 )
-from softone_pipeline.softone.pages import NoInvoiceListError, read_id, said_in
+from softone_pipeline.softone.pages import NoInvoiceListError, no_json, read_id, said_in
 
 WHOLE_INVOICE = "(whole invoice)"
 """The `field` of an InvoiceUnreadable whose text is no JSON object at all."""
@@ -356,9 +356,7 @@ def read_search(body: bytes) -> list[SearchInvoice]:
         text = body.decode("utf-8-sig")
         rows = parse(text)
     except ValueError:
-        text, rows = "", ...
-    if rows is ...:
-        raise NoInvoiceListError("the answer is cut short or is no JSON")
+        raise no_json(body) from None
     if isinstance(rows, dict) and "CustomerInvoiceId" in rows:
         rows = [rows]
     is_list = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)

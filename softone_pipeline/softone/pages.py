@@ -109,6 +109,14 @@ def split_page(body: bytes) -> list[PageInvoice]:
     return invoices
 
 
+def no_json(body: bytes) -> NoInvoiceListError:
+    """What to say of a body that could not be read as JSON."""
+    text = body.removeprefix(_BOM).decode(errors="replace")
+    if text.lstrip().startswith("<"):
+        return NoInvoiceListError("the answer is a page of HTML", said=text)
+    return NoInvoiceListError("the answer is cut short or is no JSON")
+
+
 def read_id(value: object) -> int | None:
     """An integer that fits BIGINT, also in quotes. None for all else: 1.0, 1e3, true, text, too large."""
     if isinstance(value, str) and _INTEGER.fullmatch(value):

@@ -21,6 +21,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from softone_pipeline.errors import (
     EndpointNotFoundError,
+    NoConnectionError,
     RequestFailedError,
     RequestRefusedError,
     SettingProblem,
@@ -47,6 +48,8 @@ LOG = logging.getLogger("softone_pipeline.softone")
 T = TypeVar("T")
 
 _LONGEST_BACKOFF = 16.0
+
+_NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 
 # Seconds. From an ERP that has not answered anybody for so long nothing more is asked: a range of years would otherwise
 # go on for hours, with all attempts for each of its days.
@@ -109,6 +112,7 @@ class Sender:
         self._first_is_missing: set[Endpoint] = set()
         # When the first and the newest request since the last answer came to nothing.
         self._silence: tuple[float, float] | None = None
+        self._was_answered = False
         self._is_last_attempt = stop_after_attempt(settings.max_attempts)
         self._backoff = wait_exponential(multiplier=settings.retry_wait_seconds, max=_LONGEST_BACKOFF)
 
@@ -142,7 +146,7 @@ class Sender:
 
         `read` raises NoInvoiceListError when the answer is not what it should be: that is worth another
         attempt. `query` stands in the URL besides keys and token. Raises RequestFailedError when the attempts are
-        used up, RequestRefusedError for a 4xx or a lasting redirect, EndpointNotFoundError when no known path
+        used up (NoConnectionError when none has reached anybody), RequestRefusedError for a 4xx or a lasting redirect, EndpointNotFoundError when no known path
         answers, AuthenticationError, and StoppedError on `task.halt`.
         """
         if self._is_silent():
@@ -168,9 +172,8 @@ class Sender:
         # Raised out here so that it drags no chain of other errors along.
         attempts = retrying.statistics["attempt_number"]
         tried = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-        raise RequestFailedError(
-            f"No usable answer after {tried}; the last: {last}.", status=last.status, attempts=attempts
-        )
+        kind = NoConnectionError if last.no_connection and not self._was_answered else RequestFailedError
+        raise kind(f"No usable answer after {tried}; the last: {last}.", status=last.status, attempts=attempts)
 
     def _attempt(
         self,
@@ -229,15 +232,17 @@ class Sender:
             return self._http.send(request)
         except httpx.HTTPError as error:
             self._miss()
+            no_connection = isinstance(error, _NO_CONNECTION)
             why = f"{type(error).__name__}: {self._redactor.clean(_told(error))}".rstrip(": ")
         # Outside the handler: httpx's errors hold the request, and its URL holds the keys.
         if task.halt.is_set():
             raise StoppedError
-        raise TransientError(why)
+        raise TransientError(why, no_connection=no_connection)
 
     def _hear(self, response: httpx.Response) -> None:
         """Any answer will do, a login's or an error's too."""
         self._silence = None
+        self._was_answered = True
 
     def _miss(self) -> None:
         """No answer. A pause in which nobody asked is no silence: what comes after a long one begins anew."""

@@ -55,11 +55,15 @@ def test_a_malformed_setting_is_named_with_what_it_should_look_like(
     assert said in done.stderr
 
 
-def test_nobody_at_that_address_is_an_error_without_a_traceback(shell: Shell) -> None:
-    shell.variables |= {"SOFTONE_BASE_URL": "http://127.0.0.1:9", "SOFTONE_MAX_ATTEMPTS": "2"}
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "https://no-such-host.invalid", "TLS to the sandbox"])
+def test_nobody_at_that_address_is_an_error_that_names_the_setting(shell: Shell, erp: Sandbox, address: str) -> None:
+    address = address if "://" in address else erp.base_url.replace("http:", "https:")
+    shell.variables |= {"SOFTONE_BASE_URL": address, "SOFTONE_MAX_ATTEMPTS": "2"}
     done = shell.run("check")
     assert done.returncode == 1
     assert "Error:" in done.stderr
+    assert "To do: Check SOFTONE_BASE_URL" in done.stderr
+    assert "SOFTONE_MAX_CONNECTIONS" not in done.stderr
 
 
 def test_a_token_given_outright_works_without_a_login(shell: Shell, erp: Sandbox) -> None:

@@ -17,7 +17,7 @@ DAYS = ("--from", "2026-03-01", "--to", "2026-03-01")
 CASES = [
     (("check",), {"SOFTONE_PASSWORD": ""}, "SettingsError", 2, "SOFTONE_PASSWORD"),
     (("check",), {"SOFTONE_PASSWORD": "wrong"}, "AuthenticationError", 1, "company default"),
-    (("check",), {"SOFTONE_BASE_URL": "http://127.0.0.1:9"}, "RequestFailedError", 1, "2 attempts"),
+    (("check",), {"SOFTONE_BASE_URL": "http://127.0.0.1:9"}, "NoConnectionError", 1, "2 attempts"),
     (("backfill", "--from", "2026-03-02", "--to", "2026-03-01"), {}, "UsageError", 2, "is after"),
     (("backfill", "--from", "igår", "--to", "2026-03-01"), {}, "BadParameter", 2, "igår"),
     (("backfill", *DAYS, "--page"), {}, "NoSuchOption", 2, "--page"),

@@ -11,6 +11,7 @@ import pytest
 from softone_pipeline.errors import (
     AuthenticationError,
     EndpointNotFoundError,
+    RequestFailedError,
     RequestRefusedError,
     WindowError,
 )
@@ -171,6 +172,30 @@ def test_a_login_that_does_not_exist_names_the_setting_to_check(erp: FakeErp, co
     erp.login_answers.append(Answer(404, "Not Found"))
     with pytest.raises(EndpointNotFoundError, match=r"/Login/Token.*SOFTONE_BASE_URL"):
         connect().check()
+
+
+def test_a_window_whose_login_does_not_exist_says_to_check_the_address(erp: FakeErp, connect: Connect) -> None:
+    erp.login_answers.append(Answer(404, "Not Found"))
+    with pytest.raises(WindowError) as caught:
+        connect().read_window(DAY, DAY)
+    assert "SOFTONE_BASE_URL" in caught.value.to_do
+    assert "send company" not in caught.value.to_do
+
+
+def test_a_login_that_is_a_page_says_so_and_what_it_says(erp: FakeErp, connect: Connect) -> None:
+    erp.login_answers.extend([Answer(200, f"\ufeff <html><h1>Underhåll</h1>{PASSWORD}</html>")] * 2)
+    with pytest.raises(RequestFailedError, match="login: the answer is a page of HTML: Underhåll") as caught:
+        connect(max_attempts=2).check()
+    assert PASSWORD not in str(caught.value)
+
+
+def test_a_search_that_is_a_page_says_so(erp: FakeErp, connect: Connect) -> None:
+    erp.search_answer = Answer(200, "<!DOCTYPE html><p>Underhåll</p>")
+    with pytest.raises(RequestFailedError, match="the answer is a page of HTML: Underhåll"):
+        connect(max_attempts=2).search(first_day=DAY, last_day=DAY, max_rows=5)
+    erp.search_answer = Answer(200, "[{")
+    with pytest.raises(RequestFailedError, match="cut short or is no JSON"):
+        connect(max_attempts=1).search(first_day=DAY, last_day=DAY, max_rows=5)
 
 
 def test_a_redirected_login_is_not_followed(erp: FakeErp, connect: Connect) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from softone_pipeline.errors import (
     EndpointNotFoundError,
+    NoConnectionError,
     RequestFailedError,
     RequestRefusedError,
     SettingsError,
@@ -195,8 +196,20 @@ def test_an_error_names_the_variable_under_the_prefix_that_it_was_read_with(
 
 def test_no_server_at_all_fails_by_name(erp: FakeErp) -> None:
     settings = settings_for(erp, base_url="http://127.0.0.1:9", max_attempts=2)
-    with SoftOneClient(settings) as client, pytest.raises(WindowError, match="ConnectError"):
+    with SoftOneClient(settings) as client, pytest.raises(WindowError, match="ConnectError") as caught:
         client.read_window(DAY, DAY)
+    assert isinstance(caught.value.__cause__, NoConnectionError)
+    assert "SOFTONE_BASE_URL" in caught.value.to_do
+
+
+def test_an_erp_that_has_answered_before_and_is_gone_has_the_right_address(connect: Connect, erp: FakeErp) -> None:
+    client = connect(max_attempts=2)
+    client.read_window(DAY, DAY)
+    erp.server.server_close()
+    erp.fault_for = lambda asked: Answer(play=fake_erp.reset)
+    with pytest.raises(WindowError) as caught:
+        client.read_window(DAY, DAY)
+    assert "SOFTONE_BASE_URL" not in caught.value.to_do
 
 
 def test_a_server_that_stops_sending_is_given_up_after_the_timeout(erp: FakeErp, connect: Connect) -> None:
