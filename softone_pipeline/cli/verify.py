@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -61,8 +62,6 @@ def verify(first: dt.datetime, last: dt.datetime, page_size: int | None, as_json
 
 
 def _print(company: str, days: list[Any]) -> None:
-    from decimal import Decimal
-
     shown = days if len(days) <= _MOST_DAYS_SHOWN else [day for day in days if not day.is_whole]
     print_table(
         f"Certificate for {company}, {days[0].day} to {days[-1].day}: the store and the ERP",
@@ -86,15 +85,11 @@ def _print(company: str, days: list[Any]) -> None:
             (
                 day.day,
                 day.here,
-                day.there,
-                day.matched,
-                day.count("changed"),
-                day.count("moved"),
-                day.count("not_here"),
-                day.count("not_there"),
-                day.count("quarantined"),
+                _known(day.there),
+                _known(day.matched),
+                *(_known(day.count(kind)) for kind in ("changed", "moved", "not_here", "not_there", "quarantined")),
                 Decimal(day.total_here_oere).scaleb(-2),
-                "" if day.total_there_oere is None else Decimal(day.total_there_oere).scaleb(-2),
+                _known(None if day.total_there_oere is None else Decimal(day.total_there_oere).scaleb(-2)),
                 f"{day.fetched_at:%Y-%m-%d %H:%M}" if day.fetched_at else "never",
                 f"{day.verified_at:%Y-%m-%d %H:%M}" if day.verified_at else "not",
                 "yes" if day.is_whole else "NO",
@@ -113,10 +108,14 @@ def _print(company: str, days: list[Any]) -> None:
                 f"[bold yellow]{finding.day} {finding.kind}:[/] {which}: {escaped(finding.says)}.", soft_wrap=True
             )
     whole = sum(day.is_whole for day in days)
-    matched = sum(day.matched for day in days)
+    matched = sum(day.matched or 0 for day in days)
     out.print(
         f"{whole} of {len(days)} days are whole: {matched} invoices are the same, byte for byte, here and in the ERP."
     )
+
+
+def _known(value: int | Decimal | None) -> int | Decimal | str:
+    return "—" if value is None else value
 
 
 def _json(day: Any) -> dict[str, Any]:

@@ -111,8 +111,8 @@ def _result(company: str, days: list[DayCertificate]) -> dg.AssetCheckResult:
         "| day | here | ERP | matched | total here, öre | total ERP, öre | whole |",
         "|---|---|---|---|---|---|---|",
         *(
-            f"| {day.day} | {day.here} | {day.there} | {day.matched} | {day.total_here_oere} "
-            f"| {day.total_there_oere} | {'yes' if day.is_whole else 'no'} |"
+            f"| {day.day} | {day.here} | {_known(day.there)} | {_known(day.matched)} | {day.total_here_oere} "
+            f"| {_known(day.total_there_oere)} | {'yes' if day.is_whole else 'no'} |"
             for day in days
         ),
     ]
@@ -131,7 +131,11 @@ def _result(company: str, days: list[DayCertificate]) -> dg.AssetCheckResult:
             "certificate": dg.MetadataValue.md("\n".join(table)),
             "days": len(days),
             "days_whole": whole,
-            "invoices_matched": sum(day.matched for day in days),
+            "invoices_matched": sum(day.matched or 0 for day in days),
             "differences": len(sentences),
         },
     )
+
+
+def _known(value: int | None) -> str:
+    return "—" if value is None else str(value)

@@ -98,6 +98,11 @@ class SoftOneClient:
         """All traffic of this client so far."""
         return self._meter.so_far
 
+    @property
+    def include_preliminary(self) -> bool:
+        """Whether windows are asked for with the invoices that are not definitive yet."""
+        return self._settings.include_preliminary
+
     def read_window(self, first_day: dt.date, last_day: dt.date) -> Window:
         """All invoices of these days (inclusive, Stockholm), read whole: for an asset of one's own (docs/embedding.md).
 

@@ -134,13 +134,25 @@ def test_pseudonyms_are_compared_with_pseudonyms_and_another_setting_is_refused(
     assert "SOFTONE_PSEUDONYMISE" in done.stderr
 
 
-def test_a_day_that_cannot_be_read_is_not_certified(loaded: Loaded) -> None:
+def test_a_day_that_cannot_be_read_shows_what_is_here_and_certifies_nothing(loaded: Loaded) -> None:
     with Sandbox(loaded.company, faults=["null:rate=1"], faults_in_a_row=None) as sandbox:
         changed = {"SOFTONE_BASE_URL": sandbox.base_url, "SOFTONE_MAX_ATTEMPTS": "2"}
-        done = Shell(loaded.shell.folder, loaded.shell.variables | changed).run("verify", *RANGE)
+        shell = Shell(loaded.shell.folder, loaded.shell.variables | changed)
+        done = shell.run("verify", *RANGE)
+        found = _json(shell, "verify", *RANGE, status=1)
     assert done.returncode == 1
     assert "0 of 14 days are whole" in done.stdout
     assert "could not be verified" in done.stderr
+    assert "never" not in done.stdout
+    good = _json(loaded.shell, "verify", *RANGE)
+    for day, same in zip(found["days"], good["days"], strict=True):
+        ours = ("day", "here", "total_here_oere", "digest_here", "fetched_at")
+        assert [day[name] for name in ours] == [same[name] for name in ours]
+        theirs = day.keys() - {*ours, "is_whole", "failed", "findings"}
+        assert {day[name] for name in theirs} == {None}, day
+        (line,) = (line.split() for line in done.stdout.splitlines() if line.startswith(f" {day['day']}"))
+        assert line[1] == str(day["here"])
+        assert line[2:9] == ["—"] * 7
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ from typing import Any
 
 import dagster as dg
 import duckdb
+import pytest
 
 from softone_pipeline.definitions import build_definitions
 from softone_pipeline.orchestration.partitions import range_tags
+from softone_pipeline.sandbox import Sandbox
 from softone_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, RAW, Plant, days_between
 
 VERIFIED = dg.AssetCheckKey(RAW, "verified_against_erp")
@@ -53,3 +55,20 @@ def test_an_invoice_that_is_lost_from_the_store_is_named(plant: Plant) -> None:
     assert evaluation.severity is dg.AssetCheckSeverity.WARN
     assert f"not_here: invoice {lost}" in str(evaluation.description)
     assert evaluation.metadata["differences"].value == 1
+
+
+def test_what_the_erp_would_not_say_is_unknown_in_the_certificate_and_not_nothing(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plant.load().succeeded
+    with Sandbox(plant.company, faults=["null:rate=1"], faults_in_a_row=None) as sandbox:
+        monkeypatch.setenv("SOFTONE_BASE_URL", sandbox.base_url)
+        evaluation = _verify(plant)
+    assert not evaluation.passed
+    stored = dict(plant.pipelines_own("select partition_date::varchar, count(*) from raw.customer_invoices group by 1"))
+    lines = str(evaluation.metadata["certificate"].value).splitlines()[2:]
+    for line in lines:
+        day, here, there, matched, _, total_there, whole = line.strip("| ").split(" | ")
+        assert here == str(stored.get(day, 0))
+        assert (there, matched, total_there, whole) == ("—", "—", "—", "no")
+    assert sum(stored.values()) > len(lines) == 8

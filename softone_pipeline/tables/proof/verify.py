@@ -54,19 +54,20 @@ class Finding:
 class DayCertificate:
     """One day on both sides: counts, sums of TotalAmount as sent in öre, and when each side was read.
 
-    `failed` tells why the ERP could not be read. A digest is SHA-256 over "id:hash" of the day's invoices by id.
+    `failed` tells why the ERP could not be read: what it has, and what is the same, is then None and not 0. A digest is
+    SHA-256 over "id:hash" of the day's invoices by id.
     """
 
     day: dt.date
     fetched_at: dt.datetime | None = None
     verified_at: dt.datetime | None = None
     here: int = 0
-    there: int = 0
-    matched: int = 0
+    there: int | None = None
+    matched: int | None = None
     total_here_oere: int = 0
-    total_there_oere: int | None = 0
+    total_there_oere: int | None = None
     digest_here: str = ""
-    digest_there: str = ""
+    digest_there: str | None = None
     failed: str | None = None
     findings: list[Finding] = field(default_factory=list)
 
@@ -74,8 +75,8 @@ class DayCertificate:
     def is_whole(self) -> bool:
         return self.failed is None and not self.findings
 
-    def count(self, kind: Kind) -> int:
-        return sum(finding.kind == kind for finding in self.findings)
+    def count(self, kind: Kind) -> int | None:
+        return None if self.failed else sum(finding.kind == kind for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,20 @@ class _There:
     total_oere: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One window as it was asked for. `there` is what the ERP said, None when it could not be read."""
+
+    first_day: dt.date
+    last_day: dt.date
+    asked_at: dt.datetime
+    include_preliminary: bool
+    there: list[_There] | None
+
+    def has(self, stored: _Here) -> bool:
+        return stored.day is not None and self.first_day <= stored.day <= self.last_day
+
+
 def other_settings(settings: ErpSettings, page_size: int | None = None) -> ErpSettings:
     """The same ERP, asked in pages of another size than loading uses."""
     return settings.model_copy(update={"page_size": page_size or max(1, settings.page_size * 2 // 3)})
@@ -112,40 +127,38 @@ def verify(
     """Read the range again in windows of several days and compare it with the store as of the moment of asking.
 
     Give a client of `other_settings`, and the `privacy` that loading has: pseudonyms are compared with pseudonyms.
-    Windows that fail leave their days unverified. Raises AuthenticationError, and SettingsError for another privacy.
+    Windows that fail leave their days unverified, with the store's side as it is. Raises AuthenticationError, and SettingsError for another privacy.
     """
     with open_store() as store:
         hide = _pseudonymiser(store, company, privacy or Privacy())
     certificates = {day: DayCertificate(day) for day in _days(first_day, last_day)}
-    looks: list[tuple[Window, list[_There]]] = []
+    looks: list[_Look] = []
     windows = list(_windows(first_day, last_day))
     for (first, last), outcome in zip(windows, client.read_windows(windows), strict=True):
         if isinstance(outcome, WindowError):
             for day in _days(first, last):
                 certificates[day].failed = str(outcome)
+            looks.append(_Look(first, last, dt.datetime.now(dt.UTC), client.include_preliminary, None))
         else:
-            found = [_there(invoice, outcome) for invoice in hide_window(hide, outcome).invoices]
-            # Its payloads are not needed any more: memory stays flat however long the range is.
-            looks.append(
-                (Window(first, last, outcome.asked_at, outcome.include_preliminary, (), outcome.traffic), found)
-            )
-    compared = []
+            # Their payloads are not needed any more: memory stays flat however long the range is.
+            there = [_there(invoice, outcome) for invoice in hide_window(hide, outcome).invoices]
+            looks.append(_Look(first, last, outcome.asked_at, outcome.include_preliminary, there))
     with open_store() as store:
         fetched = _fetched_days(store, company, first_day, last_day)
-        for window, there in looks:
-            compared.append((window, there, *_stored(store, company, window, there)))
+        compared = [(look, *_stored(store, company, look)) for look in looks]
     answers: dict[int, InvoiceAnswer] = {}
-    differing = sorted({i for w, t, h, _ in compared for i in _differing(w, t, h)})
+    differing = sorted({invoice_id for look, here, _ in compared for invoice_id in _differing(look, here)})
     if len(differing) <= _MOST_ASKED:
         for answer in client.read_invoices(differing):
             if isinstance(answer, RequestError):
                 raise answer
             answers[answer.invoice_id] = hide_answer(hide, answer)
-    for window, there, here, quarantined in compared:
-        for day in _days(window.first_day, window.last_day):
+    for look, here, quarantined in compared:
+        for day in _days(look.first_day, look.last_day):
             certificates[day].fetched_at = fetched.get(day)
-            certificates[day].verified_at = window.asked_at
-        _judge(certificates, window, there=there, here=here, quarantined=quarantined, answers=answers)
+        _count_here(certificates, look, here)
+        if look.there is not None:
+            _judge(certificates, look, look.there, here=here, quarantined=quarantined, answers=answers)
     return list(certificates.values())
 
 
@@ -155,62 +168,64 @@ def _pseudonymiser(store: duckdb.DuckDBPyConnection, company: str, privacy: Priv
     return privacy.begin(store, company) if has_any else privacy.pseudonymiser(store, company)
 
 
+def _count_here(certificates: Mapping[dt.date, DayCertificate], look: _Look, here: Mapping[int, _Here]) -> None:
+    """Fill in the store's side of one window's days: that is known whatever the ERP says."""
+    for day in _days(look.first_day, look.last_day):
+        own = [stored for stored in here.values() if stored.day == day]
+        certificates[day].here = len(own)
+        certificates[day].total_here_oere = sum(stored.total_oere for stored in own)
+        certificates[day].digest_here = _digest([f"{stored.invoice_id}:{stored.hash}" for stored in own])
+
+
 def _judge(
     certificates: Mapping[dt.date, DayCertificate],
-    window: Window,
-    *,
+    look: _Look,
     there: list[_There],
+    *,
     here: Mapping[int, _Here],
     quarantined: set[str],
     answers: Mapping[int, InvoiceAnswer],
 ) -> None:
-    """Fill in the certificates of one window's days."""
-    sent = {invoice.invoice_id: invoice for invoice in there if invoice.invoice_id is not None}
-    lines: dict[tuple[dt.date, str], list[str]] = {}
-    for found in there:
-        day = certificates[found.day]
-        day.there += 1
-        if day.total_there_oere is not None and found.total_oere is not None:
-            day.total_there_oere += found.total_oere
-        else:
-            day.total_there_oere = None
-        lines.setdefault((found.day, "there"), []).append(f"{found.invoice_id}:{found.hash}")
-        stored = None if found.invoice_id is None else here.get(found.invoice_id)
-        if found.hash in quarantined:
-            day.findings.append(
-                Finding(
-                    found.day, "quarantined", found.invoice_id, "received and kept in raw.quarantine, not in the tables"
-                )
-            )
-        elif stored is None:
-            day.findings.append(Finding(found.day, "not_here", found.invoice_id, _not_here(day, found, answers)))
-        elif stored.day not in {found.day, None}:
-            day.findings.append(
-                Finding(
-                    found.day, "moved", found.invoice_id, f"stored under {stored.day}, fetched {_at(stored.fetched_at)}"
-                )
-            )
-        elif stored.hash != found.hash:
-            day.findings.append(Finding(found.day, "changed", found.invoice_id, _changed(stored, found, answers)))
-        else:
-            day.matched += 1
+    """Fill in the ERP's side of one window's days, and what differs."""
+    for date in _days(look.first_day, look.last_day):
+        day = certificates[date]
+        own = [found for found in there if found.day == date]
+        day.verified_at = look.asked_at
+        day.there = len(own)
+        day.total_there_oere = _sum([found.total_oere for found in own])
+        day.digest_there = _digest([f"{found.invoice_id}:{found.hash}" for found in own])
+        differences = [_difference(day, found, here, quarantined, answers) for found in own]
+        day.matched = differences.count(None)
+        day.findings += [finding for finding in differences if finding]
+    sent = {found.invoice_id for found in there}
     for stored in here.values():
-        if (
-            stored.day is None
-            or stored.day not in certificates
-            or not window.first_day <= stored.day <= window.last_day
-        ):
-            continue
-        day = certificates[stored.day]
-        day.here += 1
-        day.total_here_oere += stored.total_oere
-        lines.setdefault((stored.day, "here"), []).append(f"{stored.invoice_id}:{stored.hash}")
-        if stored.invoice_id not in sent:
+        if stored.day is not None and look.has(stored) and stored.invoice_id not in sent:
             kind: Kind = "moved" if _is_elsewhere(stored, answers) else "not_there"
-            day.findings.append(Finding(stored.day, kind, stored.invoice_id, _not_there(stored, answers)))
-    for found_day in _days(window.first_day, window.last_day):
-        certificates[found_day].digest_here = _digest(lines.get((found_day, "here"), []))
-        certificates[found_day].digest_there = _digest(lines.get((found_day, "there"), []))
+            finding = Finding(stored.day, kind, stored.invoice_id, _not_there(stored, answers))
+            certificates[stored.day].findings.append(finding)
+
+
+def _difference(
+    day: DayCertificate,
+    found: _There,
+    here: Mapping[int, _Here],
+    quarantined: set[str],
+    answers: Mapping[int, InvoiceAnswer],
+) -> Finding | None:
+    """What is not the same of an invoice that the ERP has on this day."""
+    stored = None if found.invoice_id is None else here.get(found.invoice_id)
+    kind: Kind
+    if found.hash in quarantined:
+        kind, says = "quarantined", "received and kept in raw.quarantine, not in the tables"
+    elif stored is None:
+        kind, says = "not_here", _not_here(day, found, answers)
+    elif stored.day not in {found.day, None}:
+        kind, says = "moved", f"stored under {stored.day}, fetched {_at(stored.fetched_at)}"
+    elif stored.hash != found.hash:
+        kind, says = "changed", _changed(stored, found, answers)
+    else:
+        return None
+    return Finding(found.day, kind, found.invoice_id, says)
 
 
 def _not_here(day: DayCertificate, found: _There, answers: Mapping[int, InvoiceAnswer]) -> str:
@@ -252,31 +267,30 @@ def _is_elsewhere(stored: _Here, answers: Mapping[int, InvoiceAnswer]) -> bool:
     return answer is not None and answer.invoice is not None and answer.invoice.invoice_date != stored.day
 
 
-def _differing(window: Window, there: list[_There], here: Mapping[int, _Here]) -> Iterator[int]:
+def _differing(look: _Look, here: Mapping[int, _Here]) -> Iterator[int]:
     """Ids to ask for: what is on one side only, or not alike."""
-    sent = {found.invoice_id: found for found in there}
-    for found in there:
+    if look.there is None:
+        return
+    for found in look.there:
         stored = here.get(found.invoice_id) if found.invoice_id is not None else None
         if found.invoice_id is not None and (stored is None or stored.hash != found.hash):
             yield found.invoice_id
+    sent = {found.invoice_id for found in look.there}
     for stored in here.values():
-        is_of_window = stored.day is not None and window.first_day <= stored.day <= window.last_day
-        if stored.invoice_id not in sent and is_of_window:
+        if stored.invoice_id not in sent and look.has(stored):
             yield stored.invoice_id
 
 
-def _stored(
-    store: duckdb.DuckDBPyConnection, company: str, window: Window, there: list[_There]
-) -> tuple[dict[int, _Here], set[str]]:
+def _stored(store: duckdb.DuckDBPyConnection, company: str, look: _Look) -> tuple[dict[int, _Here], set[str]]:
     rows = store.execute(
         _STORED,
         {
             "company": company,
-            "asked_at": window.asked_at,
-            "include_preliminary": window.include_preliminary,
-            "first_day": window.first_day,
-            "last_day": window.last_day,
-            "ids": [found.invoice_id for found in there if found.invoice_id is not None],
+            "asked_at": look.asked_at,
+            "include_preliminary": look.include_preliminary,
+            "first_day": look.first_day,
+            "last_day": look.last_day,
+            "ids": [found.invoice_id for found in look.there or [] if found.invoice_id is not None],
         },
     ).fetchall()
     quarantined = store.execute("select md5(payload) from raw.quarantine where company = ?", [company]).fetchall()
@@ -314,6 +328,12 @@ def _total_oere(payload: str) -> int | None:
         return int(oere) if oere == oere.to_integral_value() else None
     except (ValueError, KeyError, InvalidOperation, InvoiceUnreadable):
         return None
+
+
+def _sum(amounts: list[int | None]) -> int | None:
+    """None where one of them is not known."""
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if len(known) == len(amounts) else None
 
 
 def _hash(payload: str) -> str:
