@@ -18,6 +18,7 @@
     │   ├── WarehouseVersionError   the file was made by a newer or unknown version of this package
     │   ├── OutdatedCopyError       the published copy was made by an earlier version of this package
     │   ├── WarehouseAccessError    the file or its folder cannot be read or written
+    │   │   ├── NothingPublishedError   there is no published copy yet
     │   │   └── WarehouseMemoryError    DuckDB needs more memory than it may take
     │   └── BackupRefusedError      a backup is damaged, foreign, or older than what it would replace
     └── OutputError                 a file for people (export, report) could not be made
@@ -248,6 +249,15 @@ class WarehouseAccessError(WarehouseError):
     """The database or its folder cannot be read or written (rights, disk full, not a DuckDB file)."""
 
     to_do = "Make room on the disk or mend the rights of file and folder, then run the same again."
+
+
+class NothingPublishedError(WarehouseAccessError):
+    """There is no published copy to read: nothing has been loaded yet, or it lies elsewhere."""
+
+    to_do = (
+        "Load some days first (softone backfill --from YYYY-MM-DD --to YYYY-MM-DD), or let SOFTONE_DUCKDB_PATH name the "
+        "database that there is."
+    )
 
 
 class WarehouseMemoryError(WarehouseAccessError):

@@ -45,7 +45,7 @@ def export(
     """Write a table, by its key, or the result of a SELECT on the published copy to `target`; its ending says the format.
 
     Raises OutputRefusedError for what cannot be exported as asked, OutputError when the file cannot be written,
-    WarehouseAccessError without a published copy.
+    NothingPublishedError without a published copy.
     """
     if target.suffix not in _SUFFIXES:
         raise OutputRefusedError(

@@ -84,7 +84,7 @@ class Result:
 def open_result(database: Path, query: str, *, writable: Path) -> Iterator[Result]:
     """The result of a query on the published copy. DuckDB may touch no other file than `writable`.
 
-    Raises OutputRefusedError when the query is not one SELECT that runs, WarehouseAccessError without a database.
+    Raises OutputRefusedError when the query is not one SELECT that runs, NothingPublishedError without a database.
     """
     with open_published(database) as connection:
         connection.execute("set timezone = 'Europe/Stockholm'")

@@ -51,7 +51,7 @@ def write_report(
 ) -> Reported:
     """Write the report of the settings' company; changes count from `since`, or from the report that stood there.
 
-    Raises WarehouseAccessError without a published copy, OutputError when the file cannot be written.
+    Raises NothingPublishedError without a published copy, OutputError when the file cannot be written.
     """
     target = target or report_path(settings)
     database = settings.duckdb_path

@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from softone_pipeline.errors import OutdatedCopyError, WarehouseAccessError
+from softone_pipeline.errors import NothingPublishedError, OutdatedCopyError
 from softone_pipeline.warehouse.connection import Warehouse
 from softone_pipeline.warehouse.copying import created_with, replaced
 from softone_pipeline.warehouse.locking import open_when_free
@@ -74,13 +74,12 @@ def publish(warehouse: Warehouse, path: Path, *, mode: int = PUBLISHED_MODE) -> 
 def open_published(path: Path, *, config: Mapping[str, Any] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection to the published copy.
 
-    Raises WarehouseAccessError when there is none to open, WarehouseLockedError when somebody keeps it open for writing,
-    and OutdatedCopyError when what is asked of it is not in it.
+    Raises NothingPublishedError when there is none, WarehouseAccessError when it cannot be opened, WarehouseLockedError
+    when somebody keeps it open for writing, and OutdatedCopyError when what is asked of it is not in it.
     """
     if not path.exists():
-        raise WarehouseAccessError(
-            f"There is no published database at {path} yet. Load some days first: softone backfill --from … --to …",
-            path=str(path),
+        raise NothingPublishedError(
+            f"There is no published database at {path} yet: the first softone backfill makes it.", path=str(path)
         )
     connection = open_when_free(
         path,

@@ -21,12 +21,12 @@ CASES = [
     (("backfill", "--from", "2026-03-02", "--to", "2026-03-01"), {}, "UsageError", 2, "is after"),
     (("backfill", "--from", "igår", "--to", "2026-03-01"), {}, "BadParameter", 2, "igår"),
     (("backfill", *DAYS, "--page"), {}, "NoSuchOption", 2, "--page"),
-    (("verify", *DAYS), {}, "WarehouseAccessError", 1, "no published database"),
+    (("verify", *DAYS), {}, "NothingPublishedError", 1, "no published database"),
     (("reconcile", "--period", "2026-03"), {}, "UsageError", 2, "at least one"),
     (("explain", "vat", "2026-13"), {}, "UsageError", 2, "no month"),
-    (("explain", "balance", "11357"), {}, "WarehouseAccessError", 1, "no published database"),
-    (("explain", "invoice", "99233"), {}, "WarehouseAccessError", 1, "no published database"),
-    (("report",), {}, "WarehouseAccessError", 1, "no published database"),
+    (("explain", "balance", "11357"), {}, "NothingPublishedError", 1, "no published database"),
+    (("explain", "invoice", "99233"), {}, "NothingPublishedError", 1, "no published database"),
+    (("report",), {}, "NothingPublishedError", 1, "no published database"),
     (("export", "mart.vat_summary", "--to", "vat.pdf"), {}, "OutputRefusedError", 2, "vat.pdf"),
     (("demo", "--days", "1"), {}, "BadParameter", 2, "--days"),
 ]
@@ -69,7 +69,14 @@ def test_an_error_is_one_json_object_with_what_to_do(
     ("arguments", "variables", "status", "words"),
     [
         (("check",), {"SOFTONE_PASSWORD": "wrong"}, 1, ("login of company default", "To do: Check the keys")),
-        (("report",), {}, 1, ("softone backfill --from", "To do:")),
+        *(
+            (command, {}, 1, ("no published database", "To do: Load some days first (softone backfill --from"))
+            for command in (
+                ("report",),
+                ("explain", "vat", "2026-03"),
+                ("export", "mart.vat_summary", "--to", "vat.csv"),
+            )
+        ),
         (("check",), {"SOFTONE_PASSWORD": ""}, 2, ("SOFTONE_PASSWORD: is missing", "Set them in the environment")),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from softone_pipeline.cli import main
-from softone_pipeline.errors import OutputRefusedError, WarehouseAccessError
+from softone_pipeline.errors import NothingPublishedError, OutputRefusedError
 from softone_pipeline.export import export
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
@@ -168,8 +168,9 @@ def test_an_unknown_table_and_an_unknown_ending_are_named(database: Path, tmp_pa
 
 
 def test_without_a_published_copy_it_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(WarehouseAccessError, match="softone backfill"):
+    with pytest.raises(NothingPublishedError, match="softone backfill") as told:
         export(tmp_path / "none.duckdb", tmp_path / "x.csv", table="core.invoices")
+    assert told.value.to_do.startswith("Load some days first")
 
 
 def test_the_command_says_what_it_wrote(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
