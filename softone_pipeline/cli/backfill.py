@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from softone_pipeline.cli.console import EXIT_FAILED, err, escaped, out
+from softone_pipeline.cli.days import DATE, range_of_days
 from softone_pipeline.cli.progress import loading_progress
 from softone_pipeline.errors import WarehouseAccessError
 from softone_pipeline.settings import ErpSettings, PipelineSettings
@@ -21,12 +22,10 @@ if TYPE_CHECKING:
 # Findings of a check that are printed; the UI names more.
 _SHOWN = 3
 
-_DATE = click.DateTime(formats=["%Y-%m-%d"])
-
 
 @click.command()
-@click.option("--from", "first", type=_DATE, required=True, metavar="YYYY-MM-DD", help="First day to load.")
-@click.option("--to", "last", type=_DATE, required=True, metavar="YYYY-MM-DD", help="Last day to load (inclusive).")
+@click.option("--from", "first", type=DATE, required=True, metavar="YYYY-MM-DD", help="First day to load.")
+@click.option("--to", "last", type=DATE, required=True, metavar="YYYY-MM-DD", help="Last day to load (inclusive).")
 @click.option("--json", "as_json", is_flag=True, help="Say what came of it as one JSON object.")
 def backfill(first: dt.datetime, last: dt.datetime, as_json: bool) -> None:
     """Load a range of days, then refresh every table and the published copy.
@@ -39,18 +38,7 @@ def backfill(first: dt.datetime, last: dt.datetime, as_json: bool) -> None:
 
     settings = PipelineSettings.load()
     ErpSettings.load()
-    first_day, last_day = first.date(), last.date()
-    if first_day > last_day:
-        raise click.UsageError(f"--from {first_day} is after --to {last_day}.")
-    if last_day > settings.last_day:
-        raise click.UsageError(
-            f"--to {last_day} lies in the future: the last day is {settings.last_day}. "
-            "SOFTONE_DAYS_AHEAD makes later days available."
-        )
-    if first_day < settings.start_date:
-        raise click.UsageError(
-            f"--from {first_day} is before the first day, {settings.start_date}. SOFTONE_START_DATE moves it."
-        )
+    first_day, last_day = range_of_days(settings, first, last)
     # Now, and not after an hour of fetching.
     if trouble := unwritable(settings.duckdb_path.parent):
         raise WarehouseAccessError(f"{trouble} SOFTONE_DUCKDB_PATH says where.", path=str(settings.duckdb_path))

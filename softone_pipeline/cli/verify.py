@@ -10,15 +10,15 @@ from typing import Any
 import click
 
 from softone_pipeline.cli.console import EXIT_FAILED, err, escaped, out, print_json, print_table
+from softone_pipeline.cli.days import DATE, range_of_days
 from softone_pipeline.settings import ErpSettings, PipelineSettings
 
-_DATE = click.DateTime(formats=["%Y-%m-%d"])
 _MOST_DAYS_SHOWN = 62
 
 
 @click.command()
-@click.option("--from", "first", type=_DATE, required=True, metavar="YYYY-MM-DD", help="First day to verify.")
-@click.option("--to", "last", type=_DATE, required=True, metavar="YYYY-MM-DD", help="Last day to verify (inclusive).")
+@click.option("--from", "first", type=DATE, required=True, metavar="YYYY-MM-DD", help="First day to verify.")
+@click.option("--to", "last", type=DATE, required=True, metavar="YYYY-MM-DD", help="Last day to verify (inclusive).")
 @click.option(
     "--page-size", type=click.IntRange(1, 100_000), help="Invoices per page; by default other than loading's."
 )
@@ -35,9 +35,7 @@ def verify(first: dt.datetime, last: dt.datetime, page_size: int | None, as_json
     from softone_pipeline.warehouse import open_published
 
     settings, erp = PipelineSettings.load(), ErpSettings.load()
-    first_day, last_day = first.date(), last.date()
-    if first_day > last_day:
-        raise click.UsageError(f"--from {first_day} is after --to {last_day}.")
+    first_day, last_day = range_of_days(settings, first, last)
     with SoftOneClient(proof.other_settings(erp, page_size), pace_file=settings.pace_file) as client:
         days = proof.verify(
             client,

@@ -48,8 +48,11 @@ def test_a_range_is_loaded_published_and_loading_it_again_writes_nothing(shell: 
         (("--from", "2026-03-01"), "--to"),
     ],
 )
-def test_a_range_that_makes_no_sense_is_refused(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
-    done = shell.run("backfill", *arguments)
+@pytest.mark.parametrize("command", ["backfill", "verify"])
+def test_a_range_that_makes_no_sense_is_refused(
+    shell: Shell, command: str, arguments: tuple[str, ...], said: str
+) -> None:
+    done = shell.run(command, *arguments)
     assert done.returncode == 2
     assert said in done.stderr
 

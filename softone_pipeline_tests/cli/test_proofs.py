@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import os
 import shutil
@@ -170,11 +169,6 @@ def test_without_a_database_the_next_step_is_said(loaded: Loaded, tmp_path: Path
     assert done.returncode == 1
     assert "softone backfill --from" in done.stderr
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_range_that_ends_before_it_begins_is_refused(loaded: Loaded) -> None:
-    done = loaded.shell.run("verify", "--from", str(LAST_DAY), "--to", str(FIRST_DAY - dt.timedelta(days=1)))
-    assert done.returncode == 2
 
 
 def test_every_vat_cell_and_every_balance_is_explained_to_the_oere(loaded: Loaded) -> None:
