@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from softone_pipeline.cli.console import EXIT_FAILED, err, escaped, out
-from softone_pipeline.cli.days import DATE, range_of_days
+from softone_pipeline.cli.days import Date, range_of_days
 from softone_pipeline.cli.progress import loading_progress
 from softone_pipeline.errors import WarehouseAccessError
 from softone_pipeline.settings import ErpSettings, PipelineSettings
@@ -24,8 +24,8 @@ _SHOWN = 3
 
 
 @click.command()
-@click.option("--from", "first", type=DATE, required=True, metavar="YYYY-MM-DD", help="First day to load.")
-@click.option("--to", "last", type=DATE, required=True, metavar="YYYY-MM-DD", help="Last day to load (inclusive).")
+@click.option("--from", "first", type=Date(), required=True, metavar="YYYY-MM-DD", help="First day to load.")
+@click.option("--to", "last", type=Date(), required=True, metavar="YYYY-MM-DD", help="Last day to load (inclusive).")
 @click.option("--json", "as_json", is_flag=True, help="Say what came of it as one JSON object.")
 def backfill(first: dt.datetime, last: dt.datetime, as_json: bool) -> None:
     """Load a range of days, then refresh every table and the published copy.

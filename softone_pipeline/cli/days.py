@@ -1,14 +1,28 @@
-"""The days a command is asked for: which there are."""
+"""The days a command is asked for: how they are written, and which there are."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from softone_pipeline.settings import PipelineSettings
 
-DATE = click.DateTime(formats=["%Y-%m-%d"])
+
+class Date(click.DateTime):
+    """YYYY-MM-DD. What cannot be read is told to be no date: a day may be written well and yet not exist."""
+
+    def __init__(self, formats: Sequence[str] = ("%Y-%m-%d",), *, like: str = "2026-11-30") -> None:
+        super().__init__(formats)
+        self._like = like
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no date: write one like {self._like}.", param, ctx)
 
 
 def range_of_days(settings: PipelineSettings, first: dt.datetime, last: dt.datetime) -> tuple[dt.date, dt.date]:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from softone_pipeline.cli.console import EXIT_FAILED, err, out, print_json, print_table
+from softone_pipeline.cli.days import Date
 from softone_pipeline.cli.explain import parse_month
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 
@@ -43,7 +44,9 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "--invoices", type=_FILE, help="CSV from the ERP: invoice number; amount with VAT. Finds the very invoices."
 )
 @click.option(
-    "--taken", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="When the ledger's figures were taken."
+    "--taken",
+    type=Date(("%Y-%m-%d", "%Y-%m-%dT%H:%M"), like="2026-11-30 or 2026-11-30T16:00"),
+    help="When the ledger's figures were taken.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 def reconcile(

@@ -10,6 +10,7 @@ from typing import Literal
 import click
 
 from softone_pipeline.cli.console import escaped, out
+from softone_pipeline.cli.days import Date
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 
 
@@ -22,7 +23,7 @@ from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 )
 @click.option(
     "--since",
-    type=click.DateTime(formats=["%Y-%m-%d"]),
+    type=Date(),
     metavar="YYYY-MM-DD",
     help="Show what has changed since this day. Default: since the report that stands there, or seven days.",
 )

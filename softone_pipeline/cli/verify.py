@@ -10,15 +10,15 @@ from typing import Any
 import click
 
 from softone_pipeline.cli.console import EXIT_FAILED, err, escaped, out, print_json, print_table
-from softone_pipeline.cli.days import DATE, range_of_days
+from softone_pipeline.cli.days import Date, range_of_days
 from softone_pipeline.settings import ErpSettings, PipelineSettings
 
 _MOST_DAYS_SHOWN = 62
 
 
 @click.command()
-@click.option("--from", "first", type=DATE, required=True, metavar="YYYY-MM-DD", help="First day to verify.")
-@click.option("--to", "last", type=DATE, required=True, metavar="YYYY-MM-DD", help="Last day to verify (inclusive).")
+@click.option("--from", "first", type=Date(), required=True, metavar="YYYY-MM-DD", help="First day to verify.")
+@click.option("--to", "last", type=Date(), required=True, metavar="YYYY-MM-DD", help="Last day to verify (inclusive).")
 @click.option(
     "--page-size", type=click.IntRange(1, 100_000), help="Invoices per page; by default other than loading's."
 )

@@ -40,8 +40,8 @@ def test_a_range_is_loaded_published_and_loading_it_again_writes_nothing(shell: 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--from", "2026-02-30", "--to", "2026-03-01"), "2026-02-30"),
-        (("--from", "igår", "--to", "2026-03-01"), "igår"),
+        (("--from", "2026-02-30", "--to", "2026-03-01"), "'2026-02-30' is no date: write one like 2026-11-30."),
+        (("--from", "igår", "--to", "2026-03-01"), "'igår' is no date: write one like 2026-11-30."),
         (("--from", "2026-03-02", "--to", "2026-03-01"), "is after"),
         (("--from", "2026-03-01", "--to", "2199-01-01"), "future"),
         (("--from", "2025-12-31", "--to", "2026-03-01"), "SOFTONE_START_DATE"),

@@ -26,6 +26,7 @@ CASES = [
     (("explain", "vat", "2026-13"), {}, "UsageError", 2, "no month"),
     (("explain", "balance", "11357"), {}, "NothingPublishedError", 1, "no published database"),
     (("explain", "invoice", "99233"), {}, "NothingPublishedError", 1, "no published database"),
+    (("report", "--since", "2026-11-31"), {}, "BadParameter", 2, "'2026-11-31' is no date"),
     (("report",), {}, "NothingPublishedError", 1, "no published database"),
     (("export", "mart.vat_summary", "--to", "vat.pdf"), {}, "OutputRefusedError", 2, "vat.pdf"),
     (("demo", "--days", "1"), {}, "BadParameter", 2, "--days"),

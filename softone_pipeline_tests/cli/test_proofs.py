@@ -371,6 +371,7 @@ def test_a_file_of_invoices_names_the_very_ones_that_differ(loaded: Loaded, tmp_
         (("--period", "2026-02"), "at least one"),
         (("--period", "2026-02", "--receivables", "1,234"), "is no amount"),
         (("--period", "feb", "--receivables", "1"), "no month"),
+        (("--period", "2026-02", "--receivables", "1", "--taken", "2026-02-30T10:00"), "is no date"),
         (("--period", "2026-02", "--totals", "nowhere.csv"), "nowhere.csv"),
     ],
 )
