@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from softone_pipeline.cli.console import escaped, out, swedish
+from softone_pipeline.readable import moment
 from softone_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def restore(source: Path, *, force: bool) -> None:
     rewrite_and_publish(warehouse, settings)
     out.print(
         f"Restored {swedish(done.manifest.row_count)} rows of {len(done.manifest.rows)} tables, as they were at "
-        f"{done.manifest.made_at}, and published them to {escaped(str(settings.duckdb_path))}.",
+        f"{moment(dt.datetime.fromisoformat(done.manifest.made_at))}, and published them to {escaped(str(settings.duckdb_path))}.",
         soft_wrap=True,
     )
     if done.replaced is not None:

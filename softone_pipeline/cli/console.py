@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.segment import Segments
 from rich.table import Table as RichTable
 
+from softone_pipeline.readable import amount, moment, whole
+
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -44,11 +46,13 @@ def _plain(value: object) -> str:
 
 
 def swedish(value: object) -> str:
-    """A value as Swedish readers write it: 1\u00a0234,50. Amounts get two decimals."""
+    """A value as Swedish readers write it: 1\u00a0234,50. Amounts get two decimals, moments are Sweden's."""
     if isinstance(value, Decimal):
-        return f"{value:,.2f}".replace(",", "\u00a0").replace(".", ",").replace("-", "\u2212")
+        return amount(value)
     if isinstance(value, int):
-        return f"{value:,}".replace(",", "\u00a0").replace("-", "\u2212")
+        return whole(value)
+    if isinstance(value, dt.datetime):
+        return moment(value)
     return "" if value is None else escaped(str(value))
 
 

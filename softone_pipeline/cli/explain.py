@@ -20,6 +20,7 @@ from softone_pipeline.cli.console import (
     print_table,
     swedish,
 )
+from softone_pipeline.readable import moment
 from softone_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
@@ -212,19 +213,17 @@ def invoice(number: str, as_json: bool) -> None:
     )
     payment = f["payment"]
     said = (
-        f"{swedish(payment['paid_amount'])} paid of {swedish(payment['total_amount'])}, said {payment['as_of']:%Y-%m-%d %H:%M}"
+        f"{swedish(payment['paid_amount'])} paid of {swedish(payment['total_amount'])}, said {moment(payment['as_of'])}"
         if payment
         else "the ERP has not said"
     )
     out.print(f"Payment: {said}.")
     for version in f["versions"]:
         ended = (
-            f", ended {version['superseded_at']:%Y-%m-%d %H:%M} ({version['end_reason']})"
-            if version["superseded_at"]
-            else ""
+            f", ended {moment(version['superseded_at'])} ({version['end_reason']})" if version["superseded_at"] else ""
         )
         out.print(
-            f"Version of {version['fetched_at']:%Y-%m-%d %H:%M}: {version['change']}, dated {version['partition_date']}{ended}"
+            f"Version of {moment(version['fetched_at'])}: {version['change']}, dated {version['partition_date']}{ended}"
         )
     for waiting in f["quarantined"]:
         err.print(

@@ -11,6 +11,7 @@ import click
 
 from softone_pipeline.cli.console import escaped, out
 from softone_pipeline.cli.days import Date
+from softone_pipeline.readable import moment
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 
 
@@ -39,8 +40,8 @@ def report(target: Path | None, since: dt.datetime | None, language: Literal["sv
     """
     from softone_pipeline.report import write_report
 
-    moment = since.replace(tzinfo=STOCKHOLM) if since else None
-    written = write_report(PipelineSettings.load(), target, since=moment, language=language)
+    start = since.replace(tzinfo=STOCKHOLM) if since else None
+    written = write_report(PipelineSettings.load(), target, since=start, language=language)
     if as_json:
         facts = {
             "path": str(written.path),
@@ -53,6 +54,6 @@ def report(target: Path | None, since: dt.datetime | None, language: Literal["sv
         return
     out.print(
         f"{escaped(str(written.path))}: {written.changes} changes since "
-        f"{written.since.astimezone(STOCKHOLM):%Y-%m-%d %H:%M}, {written.failed_checks} checks to look at.",
+        f"{moment(written.since)}, {written.failed_checks} checks to look at.",
         soft_wrap=True,
     )

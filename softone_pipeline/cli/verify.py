@@ -62,7 +62,7 @@ def verify(first: dt.datetime, last: dt.datetime, page_size: int | None, as_json
 def _print(company: str, days: list[Any]) -> None:
     shown = days if len(days) <= _MOST_DAYS_SHOWN else [day for day in days if not day.is_whole]
     print_table(
-        f"Certificate for {company}, {days[0].day} to {days[-1].day}: the store and the ERP",
+        f"Certificate for {company}, {days[0].day} to {days[-1].day}: the store and the ERP, in Swedish time",
         (
             "day",
             "here",
@@ -88,8 +88,8 @@ def _print(company: str, days: list[Any]) -> None:
                 *(_known(day.count(kind)) for kind in ("changed", "moved", "not_here", "not_there", "quarantined")),
                 Decimal(day.total_here_oere).scaleb(-2),
                 _known(None if day.total_there_oere is None else Decimal(day.total_there_oere).scaleb(-2)),
-                f"{day.fetched_at:%Y-%m-%d %H:%M}" if day.fetched_at else "never",
-                f"{day.verified_at:%Y-%m-%d %H:%M}" if day.verified_at else "not",
+                day.fetched_at or "never",
+                day.verified_at or "not",
                 "yes" if day.is_whole else "NO",
             )
             for day in shown

@@ -11,7 +11,7 @@ from typing import Literal
 from softone_pipeline.errors import OutputRefusedError
 from softone_pipeline.export.delimited import write_csv
 from softone_pipeline.export.result import open_result, table_query
-from softone_pipeline.settings import STOCKHOLM
+from softone_pipeline.readable import moment
 from softone_pipeline.warehouse import hand_over
 
 CsvStyle = Literal["standard", "swedish"]
@@ -73,7 +73,7 @@ def export(
 
             about = [
                 ("from", source),
-                ("published", f"{published_at.astimezone(STOCKHOLM):%Y-%m-%d %H:%M}, Swedish time"),
+                ("published", f"{moment(published_at)}, Swedish time"),
                 ("moments in Data", "Swedish time (Europe/Stockholm)"),
             ]
             as_text = write_excel(result, temporary, about=about, on_rows=on_rows)

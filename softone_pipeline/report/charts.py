@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pygal
 from pygal.style import Style
 
-from softone_pipeline.report.numbers import short
+from softone_pipeline.readable import short
 
 # Importing pygal puts a finder for its map plugins into the whole process, of a kind that Python 3.11 warns of at
 # every later import. No map is drawn here.

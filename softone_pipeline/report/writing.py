@@ -12,9 +12,9 @@ from typing import Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from softone_pipeline.readable import amount, moment, rate, whole
 from softone_pipeline.report.charts import bars
 from softone_pipeline.report.figures import Figures, read_figures
-from softone_pipeline.report.numbers import amount, moment, rate, whole
 from softone_pipeline.report.words import CHECKS_SV, WORDS
 from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.warehouse import hand_over, handed_over, open_published

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ import duckdb
 import pytest
 
 from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
-from softone_pipeline.settings import PipelineSettings
+from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 from softone_pipeline.tables.proof.explain import explain_balance
 from softone_pipeline.tables.proof.ledger import parse_amount
 from softone_pipeline.warehouse import open_published
@@ -120,6 +122,31 @@ def test_what_happened_in_the_erp_since_is_told_apart_by_asking_for_it_by_id(loa
     assert kinds == {
         (gone["InvoiceId"], "not_there"), (moved["InvoiceId"], "moved"), (changed["InvoiceId"], "changed"),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("zone", ["Europe/Stockholm", "America/New_York", "Asia/Tokyo"])
+def test_every_moment_is_told_by_the_clock_in_sweden(loaded: Loaded, tmp_path: Path, zone: str) -> None:
+    changed = loaded.company.invoices()[12]["InvoiceId"]
+    shell = loaded.copy(
+        tmp_path,
+        "update raw.fetched_days set fetched_at = timestamptz '2026-03-04 23:30:00+00'",
+        "update raw.customer_invoices set fetched_at = timestamptz '2026-03-04 23:30:00+00'",
+        "update raw.payment_status set as_of = timestamptz '2026-07-04 22:15:00+00'",
+        f"update raw.customer_invoices set payload_hash = 'altered' where invoice_id = {changed}",
+        TZ=zone,
+    )
+    before = dt.datetime.now(STOCKHOLM).replace(second=0, microsecond=0, tzinfo=None)
+    verified = shell.run("verify", *RANGE)
+    lines = [line for line in verified.stdout.splitlines() if line.startswith(" 2026-")]
+    assert len(lines) == 14
+    for line in lines:
+        fetched, moment = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d", line)
+        assert fetched == "2026-03-05 00:30"
+        assert before <= dt.datetime.fromisoformat(moment) <= before + dt.timedelta(minutes=5)
+    assert "fetched 2026-03-05 00:30" in verified.stderr
+    explained = shell.run("explain", "invoice", "99233").stdout
+    assert "said 2026-07-05 00:15" in explained
+    assert "Version of 2026-03-05 00:30" in explained
 
 
 def test_pseudonyms_are_compared_with_pseudonyms_and_another_setting_is_refused(loaded: Loaded, tmp_path: Path) -> None:

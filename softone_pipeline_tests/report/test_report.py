@@ -17,8 +17,8 @@ from playwright.sync_api import sync_playwright
 
 from softone_pipeline import report
 from softone_pipeline.cli import main
+from softone_pipeline.readable import amount, short, whole
 from softone_pipeline.report import report_path, write_report
-from softone_pipeline.report.numbers import amount, short, whole
 from softone_pipeline.report.words import WORDS
 from softone_pipeline.report.writing import Language
 from softone_pipeline.settings import PipelineSettings

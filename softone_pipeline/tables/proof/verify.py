@@ -19,6 +19,7 @@ from typing import Literal
 import duckdb
 
 from softone_pipeline.errors import RequestError, WindowError
+from softone_pipeline.readable import moment
 from softone_pipeline.settings import ErpSettings
 from softone_pipeline.softone import (
     InvoiceAnswer,
@@ -220,7 +221,7 @@ def _difference(
     elif stored is None:
         kind, says = "not_here", _not_here(day, found, answers)
     elif stored.day not in {found.day, None}:
-        kind, says = "moved", f"stored under {stored.day}, fetched {_at(stored.fetched_at)}"
+        kind, says = "moved", f"stored under {stored.day}, fetched {moment(stored.fetched_at)}"
     elif stored.hash != found.hash:
         kind, says = "changed", _changed(stored, found, answers)
     else:
@@ -235,7 +236,7 @@ def _not_here(day: DayCertificate, found: _There, answers: Mapping[int, InvoiceA
     if answer is not None and answer.invoice is None:
         return "in the ERP's list, but not when asked for by id: it may have been deleted a moment ago"
     return (
-        f"in the ERP, not here. The day was fetched {_at(day.fetched_at)}: registered or moved here after that, or lost. "
+        f"in the ERP, not here. The day was fetched {moment(day.fetched_at)}: registered or moved here after that, or lost. "
         "Load the day again and verify once more: if it is then new and whole, the store has it"
     )
 
@@ -246,7 +247,7 @@ def _changed(stored: _Here, found: _There, answers: Mapping[int, InvoiceAnswer])
         return "the ERP's list and its answer by id differ; the answer by id is what is stored"
     by_id = ", and the answer by id says the same as the list" if answer is not None else ""
     return (
-        f"other content than stored (fetched {_at(stored.fetched_at)}){by_id}: changed in the ERP after that, "
+        f"other content than stored (fetched {moment(stored.fetched_at)}){by_id}: changed in the ERP after that, "
         "or altered here. Load the day again"
     )
 
@@ -254,9 +255,9 @@ def _changed(stored: _Here, found: _There, answers: Mapping[int, InvoiceAnswer])
 def _not_there(stored: _Here, answers: Mapping[int, InvoiceAnswer]) -> str:
     answer = answers.get(stored.invoice_id)
     if answer is None:
-        return f"here since {_at(stored.fetched_at)}, not in the ERP's list; not asked for by id, there are too many"
+        return f"here since {moment(stored.fetched_at)}, not in the ERP's list; not asked for by id, there are too many"
     if answer.invoice is None:
-        return f"here since {_at(stored.fetched_at)}, the ERP no longer knows its id: deleted there after that. Load the day again"
+        return f"here since {moment(stored.fetched_at)}, the ERP no longer knows its id: deleted there after that. Load the day again"
     if answer.invoice.invoice_date != stored.day:
         return f"the ERP has it under {answer.invoice.invoice_date} now. Load both days again"
     return "the ERP's list left it out, yet it answers by id: nothing is missing here, the list was not whole"
@@ -355,7 +356,3 @@ def _windows(first_day: dt.date, last_day: dt.date) -> Iterator[tuple[dt.date, d
 
 def _days(first_day: dt.date, last_day: dt.date) -> list[dt.date]:
     return [first_day + dt.timedelta(days=number) for number in range((last_day - first_day).days + 1)]
-
-
-def _at(moment: dt.datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"

@@ -1,14 +1,14 @@
-"""Numbers and dates as Swedish readers write them: no-break spaces, decimal comma, a real minus."""
+"""Numbers and moments as Swedish readers write them: no-break spaces, decimal comma, a real minus, Sweden's clock."""
 
 from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from zoneinfo import ZoneInfo
+
+from softone_pipeline.settings import STOCKHOLM
 
 _NO_BREAK = "\u00a0"
 _MINUS = "\u2212"
-_STOCKHOLM = ZoneInfo("Europe/Stockholm")
 
 
 def amount(value: Decimal | None) -> str:
@@ -37,8 +37,8 @@ def rate(vat_class: str) -> str:
 
 
 def moment(value: dt.datetime) -> str:
-    """2026-02-28 06:12, the wall clock in Sweden."""
-    return f"{value.astimezone(_STOCKHOLM):%Y-%m-%d %H:%M}"
+    """2026-02-28 06:12, the wall clock in Sweden, whatever zone the machine or the session has."""
+    return f"{value.astimezone(STOCKHOLM):%Y-%m-%d %H:%M}"
 
 
 def _swedish(text: str) -> str:
