@@ -19,7 +19,7 @@ from dotenv import load_dotenv
 from softone_pipeline.cli.backfill import backfill
 from softone_pipeline.cli.backup import backup, restore
 from softone_pipeline.cli.check import check
-from softone_pipeline.cli.console import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, err, escaped, print_json
+from softone_pipeline.cli.console import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, err, marked, print_json
 from softone_pipeline.cli.demo import demo
 from softone_pipeline.cli.explain import explain
 from softone_pipeline.cli.export import export
@@ -75,9 +75,9 @@ def _say(kind: str, message: str, to_do: str, *, as_json: bool) -> None:
     elif kind == "Stopped":
         err.print(f"{message} {to_do}")
     else:
-        err.print(f"[bold red]Error:[/] {escaped(message)}", soft_wrap=True)
+        err.print(marked("bold red", "Error:", message), soft_wrap=True)
         if to_do not in message:
-            err.print(f"[bold]To do:[/] {escaped(to_do)}", soft_wrap=True)
+            err.print(marked("bold", "To do:", to_do), soft_wrap=True)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

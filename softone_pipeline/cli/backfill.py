@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from softone_pipeline.cli.console import EXIT_FAILED, err, escaped, out
+from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out
 from softone_pipeline.cli.days import Date, range_of_days
 from softone_pipeline.cli.progress import loading_progress
 from softone_pipeline.errors import WarehouseAccessError
@@ -66,16 +66,16 @@ def load_range(settings: PipelineSettings, first_day: dt.date, last_day: dt.date
 
 def report(outcome: BackfillOutcome, *, with_checks: bool = True) -> None:
     for failure in outcome.failures:
-        err.print(f"[bold red]Failed:[/] {escaped(failure)}", soft_wrap=True)
+        err.print(marked("bold red", "Failed:", failure), soft_wrap=True)
     for sentence in outcome.failed_checks if with_checks else ():
         first, *lines = sentence.splitlines()
         to_do = [line for line in lines if line.startswith("To do: ")]
         findings = [line for line in lines if line not in to_do]
-        err.print(f"[bold yellow]Needs a look:[/] {escaped(first)}", soft_wrap=True)
+        err.print(marked("bold yellow", "Needs a look:", first), soft_wrap=True)
         for finding in findings[:_SHOWN]:
-            err.print(f"   {escaped(finding)}", soft_wrap=True)
+            err.print(f"   {finding}", soft_wrap=True)
         if len(findings) > _SHOWN:
             err.print("   … the others are named in the UI, under the asset's checks", soft_wrap=True)
         for line in to_do:
-            err.print(f"   {escaped(line)}", soft_wrap=True)
+            err.print(f"   {line}", soft_wrap=True)
     out.print(f"   {outcome.days_standing} of {outcome.days_asked} days stand.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from softone_pipeline.cli.console import escaped, out, swedish
+from softone_pipeline.cli.console import out, swedish
 from softone_pipeline.readable import moment
 from softone_pipeline.settings import PipelineSettings
 
@@ -42,7 +42,7 @@ def backup(dest: Path | None) -> None:
     remember(settings.duckdb_path, target, command="backup", source=str(settings.warehouse_path))
     manifest = back_up(warehouse_of(settings), target)
     out.print(f"Backed up {swedish(manifest.row_count)} rows of {len(manifest.rows)} tables to")
-    out.print(f"  {escaped(str(target))} ({swedish(target.stat().st_size)} bytes)", soft_wrap=True)
+    out.print(f"  {target} ({swedish(target.stat().st_size)} bytes)", soft_wrap=True)
 
 
 @click.command()
@@ -72,10 +72,8 @@ def restore(source: Path, *, force: bool) -> None:
     rewrite_and_publish(warehouse, settings)
     out.print(
         f"Restored {swedish(done.manifest.row_count)} rows of {len(done.manifest.rows)} tables, as they were at "
-        f"{moment(dt.datetime.fromisoformat(done.manifest.made_at))}, and published them to {escaped(str(settings.duckdb_path))}.",
+        f"{moment(dt.datetime.fromisoformat(done.manifest.made_at))}, and published them to {settings.duckdb_path}.",
         soft_wrap=True,
     )
     if done.replaced is not None:
-        out.print(
-            f"What stood there is kept as {escaped(str(done.replaced))}; delete it when you like.", soft_wrap=True
-        )
+        out.print(f"What stood there is kept as {done.replaced}; delete it when you like.", soft_wrap=True)

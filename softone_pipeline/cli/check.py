@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 from pydantic import SecretStr
+from rich.text import Text
 
-from softone_pipeline.cli.console import escaped, out
+from softone_pipeline.cli.console import marked, out
 from softone_pipeline.errors import SettingProblem, SettingsError
 from softone_pipeline.settings import ErpSettings, PipelineSettings, variable_name
 
@@ -32,9 +33,9 @@ def check(as_json: bool) -> None:
         raise SettingsError(list(dict.fromkeys(problems)))
     settings, erp = PipelineSettings.load(), ErpSettings.load()
     say = _unsaid if as_json else out.print
-    say("[green]✓[/] Every setting is present and well formed.")
+    say(marked("green", "✓", "Every setting is present and well formed."))
     for line in _settings_lines(erp, settings):
-        say(f"    {escaped(line)}", soft_wrap=True)
+        say(f"    {line}", soft_wrap=True)
 
     from softone_pipeline.softone import SoftOneClient
     from softone_pipeline.warehouse import unwritable
@@ -44,13 +45,17 @@ def check(as_json: bool) -> None:
     for place, variable in ((folder, "SOFTONE_DUCKDB_PATH"), (home, "DAGSTER_HOME")):
         if trouble := unwritable(place):
             raise click.ClickException(f"{trouble} {variable} says where.")
-        say(f"[green]✓[/] {escaped(str(place))} can be written.", soft_wrap=True)
+        say(marked("green", "✓", f"{place} can be written."), soft_wrap=True)
 
     with SoftOneClient(erp) as client:
         report = client.check()
-    say(f"[green]✓[/] Logged in ({report.token_source}).")
+    say(marked("green", "✓", f"Logged in ({report.token_source})."))
     say(
-        f"[green]✓[/] {report.path} answered with {report.invoices} invoices for {report.first_day} to {report.last_day}.",
+        marked(
+            "green",
+            "✓",
+            f"{report.path} answered with {report.invoices} invoices for {report.first_day} to {report.last_day}.",
+        ),
         soft_wrap=True,
     )
     if report.first_page is None:
@@ -75,7 +80,7 @@ def check(as_json: bool) -> None:
     say("Next: softone backfill --from YYYY-MM-DD --to YYYY-MM-DD")
 
 
-def _unsaid(text: str, *, soft_wrap: bool = False) -> None:
+def _unsaid(text: str | Text, *, soft_wrap: bool = False) -> None:
     """With --json nothing is said but the object."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.segment import Segments
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from softone_pipeline.readable import amount, moment, whole
 
@@ -20,8 +21,9 @@ EXIT_INTERRUPTED = 130
 
 _WIDEST = 200
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Text is printed as it stands: names, numbers and arguments hold what they like, [brackets] too. Style is `marked`.
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -53,9 +55,9 @@ def swedish(value: object) -> str:
         return whole(value)
     if isinstance(value, dt.datetime):
         return moment(value)
-    return "" if value is None else escaped(str(value))
+    return "" if value is None else str(value)
 
 
-def escaped(text: str) -> str:
-    """Text that may hold [brackets], safe to print with styles."""
-    return text.replace("[", "\\[")
+def marked(style: str, head: str, text: str) -> Text:
+    """Text behind a word or two that stand out."""
+    return Text.assemble((head, style), " ", text)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.text import Text
 
 from softone_pipeline.cli.backfill import load_range, report
-from softone_pipeline.cli.console import EXIT_FAILED, out, print_json, print_table
+from softone_pipeline.cli.console import EXIT_FAILED, marked, out, print_json, print_table
 from softone_pipeline.cli.sandbox import SANDBOX_PORT
 from softone_pipeline.settings import PipelineSettings, stockholm_today
 
@@ -68,13 +69,17 @@ def demo(folder: Path, days: int, as_json: bool) -> None:
         with _inside(folder):
             settings = PipelineSettings.load()
             out.print(
-                f"[bold]1.[/] A pretend SoftOne GO answers on {sandbox.base_url} ({len(company.invoices())} invoices)."
+                marked(
+                    "bold",
+                    "1.",
+                    f"A pretend SoftOne GO answers on {sandbox.base_url} ({len(company.invoices())} invoices).",
+                )
             )
-            out.print(f"[bold]2.[/] Loading {days} days through Dagster.")
+            out.print(marked("bold", "2.", f"Loading {days} days through Dagster."))
             loads = [load_range(settings, settings.start_date, today)]
             report(loads[0], with_checks=False)
             company.advance()
-            out.print("[bold]3.[/] An evening passes in the ERP, and the last days are read again.")
+            out.print(marked("bold", "3.", "An evening passes in the ERP, and the last days are read again."))
             loads.append(load_range(settings, max(settings.start_date, today - dt.timedelta(days=59)), today))
             report(loads[1])
             with open_published(settings.duckdb_path) as connection:
@@ -96,13 +101,16 @@ def demo(folder: Path, days: int, as_json: bool) -> None:
                 "rows": rows,
             }
         )
-    out.print(f"\nThe database: [bold]{path}[/]", soft_wrap=True)
+    out.print(Text.assemble("\nThe database: ", (str(path), "bold")), soft_wrap=True)
     out.print(f'  duckdb -readonly {path} -c "from mart.vat_summary"', soft_wrap=True)
     out.print(
         f"  python -c \"import duckdb; duckdb.connect('{path}', read_only=True).sql('from core.invoices').show()\"",
         soft_wrap=True,
     )
-    out.print(f"The report, to open in a browser: [bold]{folder / report_path(settings)}[/]", soft_wrap=True)
+    out.print(
+        Text.assemble("The report, to open in a browser: ", (str(folder / report_path(settings)), "bold")),
+        soft_wrap=True,
+    )
     out.print(f"The Dagster UI on the same data: cd {folder} && softone up --sandbox", soft_wrap=True)
     if not succeeded:
         sys.exit(EXIT_FAILED)

@@ -14,7 +14,7 @@ import msgspec
 from softone_pipeline.cli.console import (
     EXIT_FAILED,
     err,
-    escaped,
+    marked,
     out,
     print_json,
     print_table,
@@ -184,7 +184,7 @@ def invoice(number: str, as_json: bool) -> None:
     own = ("_currency",) if is_foreign else ()
     out.print(
         f"Invoice {f['invoice_nr']} (id {f['invoice_id']}), {f['invoice_date'] or 'no date'}, due {f['due_date'] or 'no date'}, customer "
-        f"{f['customer_nr']} {escaped(f['customer_name'] or '')}: {f['billing_type_name']}, {f['status_class']}, {f['currency']}, "
+        f"{f['customer_nr']} {f['customer_name'] or ''}: {f['billing_type_name']}, {f['status_class']}, {f['currency']}, "
         f"prices {f['price_basis']}" + (", sent positive and turned negative" if f["sign_normalised"] else ""),
         soft_wrap=True,
     )
@@ -227,11 +227,11 @@ def invoice(number: str, as_json: bool) -> None:
         )
     for waiting in f["quarantined"]:
         err.print(
-            f"A newer payload could not be typed ({waiting['field']} {escaped(waiting['reason'])}): these are older figures."
+            f"A newer payload could not be typed ({waiting['field']} {waiting['reason']}): these are older figures."
         )
     if f["payload"]:
         out.print("\nThe payload as received (only indented):")
-        out.print(_indented(f["payload"]), markup=False, soft_wrap=True)
+        out.print(_indented(f["payload"]), soft_wrap=True)
     if f["invoice_date"]:
         out.print(
             f"Where it is counted: softone explain vat {f['invoice_date']:%Y-%m}; softone explain balance '{f['customer_nr'] or ''}'"
@@ -276,15 +276,21 @@ def _print_invoices(
 def _finish(found: Explanation) -> None:
     if found.holds:
         out.print(
-            f"[green]✓[/] Residual {swedish(Decimal('0.00'))}: every figure is explained to the öre ({len(found.residuals)} comparisons)."
+            marked(
+                "green",
+                "✓",
+                f"Residual {swedish(Decimal('0.00'))}: every figure is explained to the öre ({len(found.residuals)} comparisons).",
+            )
         )
         return
-    err.print("[bold red]NOT EXPLAINED: something was changed, or went wrong, between the payload and the mart.[/]")
+    err.print(
+        marked("bold red", "NOT EXPLAINED:", "something was changed, or went wrong, between the payload and the mart.")
+    )
     for name, residual in found.residuals.items():
         if residual:
-            err.print(f"   {escaped(name)}: {swedish(residual)}")
+            err.print(f"   {name}: {swedish(residual)}")
     for finding in found.findings:
-        err.print(f"   {escaped(finding)}")
+        err.print(f"   {finding}")
     err.print("Load the days again (softone backfill); if it stays, the raw versions in raw.customer_invoices decide.")
     sys.exit(EXIT_FAILED)
 

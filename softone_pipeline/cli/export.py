@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from softone_pipeline.cli.console import escaped, out, swedish
+from softone_pipeline.cli.console import out, swedish
 from softone_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ def export(
         }
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
-    out.print(f"{escaped(str(target))}: {swedish(written.rows)} rows, {written.columns} columns.", soft_wrap=True)
+    out.print(f"{target}: {swedish(written.rows)} rows, {written.columns} columns.", soft_wrap=True)
     if written.guarded:
         out.print(
             f"   {written.guarded} texts begin like a formula and got an apostrophe in front (--as-is leaves them)."
         )
     if written.as_text:
         out.print(f"   {written.as_text} numbers have more than 15 digits and are text: Excel would round them.")
-    out.print(f"   Remembered in {escaped(str(registry))}.", soft_wrap=True)
+    out.print(f"   Remembered in {registry}.", soft_wrap=True)

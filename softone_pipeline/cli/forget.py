@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import duckdb
 
-from softone_pipeline.cli.console import EXIT_FAILED, err, escaped, out, print_table
+from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out, print_table
 from softone_pipeline.errors import SettingProblem, SettingsError
 from softone_pipeline.settings import PipelineSettings
 
@@ -133,7 +133,7 @@ def _say(title: str, found: Forgotten, rows: int, files: int, exports: list[Path
         ],
     )
     for path in exports:
-        out.print(f"   {escaped(str(path))}", soft_wrap=True)
+        out.print(f"   {path}", soft_wrap=True)
 
 
 def _say_out_of_reach(settings: PipelineSettings, others: list[str]) -> None:
@@ -151,8 +151,8 @@ def _say_out_of_reach(settings: PipelineSettings, others: list[str]) -> None:
         *sorted(own.parent.glob(f"{own.stem}.replaced*{own.suffix}")),
     ]
     for path in kept:
-        err.print(f"[bold yellow]Out of reach:[/] {escaped(str(path))} may still name the customer.", soft_wrap=True)
+        err.print(marked("bold yellow", "Out of reach:", f"{path} may still name the customer."), soft_wrap=True)
     for other in others:
-        err.print(f"[bold yellow]Out of reach:[/] {escaped(other)}", soft_wrap=True)
+        err.print(marked("bold yellow", "Out of reach:", other), soft_wrap=True)
     if not kept and not others:
         out.print("Copies that were made elsewhere (backups of the disk, files given away) are out of reach.")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from softone_pipeline.cli.console import err, escaped, swedish
+from softone_pipeline.cli.console import err, swedish
 
 
 @contextmanager
@@ -20,10 +20,10 @@ def loading_progress(days: int) -> Iterator[None]:
     """Show the loading of this many days for the length of the block."""
     logger = logging.getLogger("softone_pipeline")
     with Progress(
-        TextColumn("   {task.description}"),
+        TextColumn("   {task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("days, {task.fields[invoices]} invoices, {task.fields[rate]}/s,"),
+        TextColumn("days, {task.fields[invoices]} invoices, {task.fields[rate]}/s,", markup=False),
         TimeRemainingColumn(compact=True),
         TextColumn("left"),
         console=err,
@@ -52,7 +52,7 @@ class _ProgressHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         days = getattr(record, "days_done", None)
         if days is None:
-            err.print(f"   {escaped(record.getMessage())}", soft_wrap=True)
+            err.print(f"   {record.getMessage()}", soft_wrap=True)
             return
         self._days_done += days
         self._invoices += getattr(record, "invoices_received", 0)
@@ -62,7 +62,7 @@ class _ProgressHandler(logging.Handler):
         if self._progress.disable:
             left = (self._days - self._days_done) * seconds / self._days_done
             how_far = f"{self._days_done} of {self._days} days, {rate} invoices/s, {_span(left)} left"
-            err.print(f"   {escaped(record.getMessage())} ({how_far})", soft_wrap=True)
+            err.print(f"   {record.getMessage()} ({how_far})", soft_wrap=True)
 
 
 def _span(seconds: float) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from softone_pipeline.cli.console import escaped, out
+from softone_pipeline.cli.console import out
 from softone_pipeline.cli.days import Date
 from softone_pipeline.readable import moment
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
@@ -53,7 +53,7 @@ def report(target: Path | None, since: dt.datetime | None, language: Literal["sv
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
     out.print(
-        f"{escaped(str(written.path))}: {written.changes} changes since "
+        f"{written.path}: {written.changes} changes since "
         f"{moment(written.since)}, {written.failed_checks} checks to look at.",
         soft_wrap=True,
     )

@@ -7,7 +7,7 @@ import datetime as dt
 import click
 from rich.table import Table as RichTable
 
-from softone_pipeline.cli.console import escaped, out
+from softone_pipeline.cli.console import out
 from softone_pipeline.settings import stockholm_today
 
 # Where the sandbox answers unless told otherwise, so that the demo's .env keeps pointing at it.
@@ -48,7 +48,7 @@ def sandbox(port: int, seed: int, days: int, invoices_per_day: float, faults: tu
     if "list" in faults:
         table = RichTable("fault", "what it does", box=None)
         for name, description in FAULTS.items():
-            table.add_row(name, escaped(str(description)))
+            table.add_row(name, str(description))
         out.print(table)
         return
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from softone_pipeline.cli.console import EXIT_FAILED, err, escaped, out, print_json, print_table
+from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out, print_json, print_table
 from softone_pipeline.cli.days import Date, range_of_days
 from softone_pipeline.settings import ErpSettings, PipelineSettings
 
@@ -97,13 +97,13 @@ def _print(company: str, days: list[Any]) -> None:
     )
     for day in days:
         if day.failed:
-            err.print(f"[bold red]{day.day} could not be verified:[/] {escaped(day.failed)}", soft_wrap=True)
+            err.print(marked("bold red", f"{day.day} could not be verified:", day.failed), soft_wrap=True)
         for finding in day.findings:
             which = (
                 f"invoice {finding.invoice_id}" if finding.invoice_id is not None else "an invoice without readable id"
             )
             err.print(
-                f"[bold yellow]{finding.day} {finding.kind}:[/] {which}: {escaped(finding.says)}.", soft_wrap=True
+                marked("bold yellow", f"{finding.day} {finding.kind}:", f"{which}: {finding.says}."), soft_wrap=True
             )
     whole = sum(day.is_whole for day in days)
     matched = sum(day.matched or 0 for day in days)
