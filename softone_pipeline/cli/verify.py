@@ -60,6 +60,8 @@ def verify(first: dt.datetime, last: dt.datetime, page_size: int | None, as_json
 
 
 def _print(company: str, days: list[Any]) -> None:
+    from softone_pipeline.tables.proof.verify import summary
+
     shown = days if len(days) <= _MOST_DAYS_SHOWN else [day for day in days if not day.is_whole]
     print_table(
         f"Certificate for {company}, {days[0].day} to {days[-1].day}: the store and the ERP, in Swedish time",
@@ -90,7 +92,7 @@ def _print(company: str, days: list[Any]) -> None:
                 _known(None if day.total_there_oere is None else Decimal(day.total_there_oere).scaleb(-2)),
                 day.fetched_at or "never",
                 day.verified_at or "not",
-                "yes" if day.is_whole else "NO",
+                day.verdict,
             )
             for day in shown
         ],
@@ -105,11 +107,8 @@ def _print(company: str, days: list[Any]) -> None:
             err.print(
                 marked("bold yellow", f"{finding.day} {finding.kind}:", f"{which}: {finding.says}."), soft_wrap=True
             )
-    whole = sum(day.is_whole for day in days)
     matched = sum(day.matched or 0 for day in days)
-    out.print(
-        f"{whole} of {len(days)} days are whole: {matched} invoices are the same, byte for byte, here and in the ERP."
-    )
+    out.print(f"{summary(days)}. {matched} invoices are the same, byte for byte, here and in the ERP.", soft_wrap=True)
 
 
 def _known(value: int | Decimal | None) -> int | Decimal | str:

@@ -14,7 +14,7 @@ from softone_pipeline.orchestration.checks import TO_DO
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings, stockholm_today
 from softone_pipeline.softone import SoftOneClient
-from softone_pipeline.tables.proof.verify import DayCertificate, other_settings, verify
+from softone_pipeline.tables.proof.verify import DayCertificate, other_settings, summary, verify
 from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
 from softone_pipeline.tables.raw.pseudonymising import Privacy
 
@@ -112,11 +112,11 @@ def _result(company: str, days: list[DayCertificate]) -> dg.AssetCheckResult:
         "|---|---|---|---|---|---|---|",
         *(
             f"| {day.day} | {day.here} | {_known(day.there)} | {_known(day.matched)} | {day.total_here_oere} "
-            f"| {_known(day.total_there_oere)} | {'yes' if day.is_whole else 'no'} |"
+            f"| {_known(day.total_there_oere)} | {day.verdict} |"
             for day in days
         ),
     ]
-    said = f"{whole} of {len(days)} days of company {company} are whole. " + "; ".join(sentences[:_SHOWN])
+    said = f"Company {company}: {summary(days)}. " + "; ".join(sentences[:_SHOWN])
     wanting = [day.day for day in days if not day.is_whole]
     to_do = (
         f"\n{TO_DO}load {min(wanting)} to {max(wanting)} again, then verify again. What stays is worth a report to us."

@@ -124,6 +124,30 @@ def test_what_happened_in_the_erp_since_is_told_apart_by_asking_for_it_by_id(loa
     }  # fmt: skip
 
 
+def test_a_day_that_was_never_fetched_is_whole_only_where_the_erp_has_nothing_and_says_so(loaded: Loaded) -> None:
+    before = ("--from", str(FIRST_DAY - dt.timedelta(days=3)), "--to", str(FIRST_DAY))
+    done = loaded.shell.run("verify", *before)
+    assert done.returncode == 0, done.stderr
+    *empty, fetched = (line.split() for line in done.stdout.splitlines() if line.startswith(" 2026-"))
+    assert len(empty) == 3
+    assert all("never" in line and line[-3:] == ["nothing", "to", "fetch"] for line in empty)
+    assert "never" not in fetched
+    assert fetched[-1] == "yes"
+    assert "4 of 4 days are whole, 3 of them never fetched: the ERP has nothing there that is not here." in done.stdout
+    assert "never fetched" not in loaded.shell.run("verify", *RANGE).stdout
+    # The same days, when the ERP does have something of one of them.
+    company = Company(first_day=FIRST_DAY, last_day=LAST_DAY, invoices_per_day=12)
+    company.put(
+        company.invoices()[0] | {"InvoiceId": 4711, "InvoiceDate": f"{FIRST_DAY - dt.timedelta(days=2)}T00:00:00"}
+    )
+    with Sandbox(company) as sandbox:
+        shell = Shell(loaded.shell.folder, loaded.shell.variables | {"SOFTONE_BASE_URL": sandbox.base_url})
+        done = shell.run("verify", *before)
+    assert done.returncode == 1
+    assert "3 of 4 days are whole, 2 of them never fetched" in done.stdout
+    assert "the day has never been fetched: softone backfill loads it" in " ".join(done.stderr.split())
+
+
 @pytest.mark.parametrize("zone", ["Europe/Stockholm", "America/New_York", "Asia/Tokyo"])
 def test_every_moment_is_told_by_the_clock_in_sweden(loaded: Loaded, tmp_path: Path, zone: str) -> None:
     changed = loaded.company.invoices()[12]["InvoiceId"]

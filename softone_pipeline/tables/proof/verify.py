@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -75,6 +75,13 @@ class DayCertificate:
     @property
     def is_whole(self) -> bool:
         return self.failed is None and not self.findings
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two. A day that no load has brought may still be whole: the ERP has nothing that it would bring."""
+        if not self.is_whole:
+            return "NO"
+        return "yes" if self.fetched_at else "nothing to fetch"
 
     def count(self, kind: Kind) -> int | None:
         return None if self.failed else sum(finding.kind == kind for finding in self.findings)
@@ -161,6 +168,16 @@ def verify(
         if look.there is not None:
             _judge(certificates, look, look.there, here=here, quarantined=quarantined, answers=answers)
     return list(certificates.values())
+
+
+def summary(days: Sequence[DayCertificate]) -> str:
+    """How many days are whole, and how many of those without ever having been fetched."""
+    whole = [day for day in days if day.is_whole]
+    unfetched = sum(day.fetched_at is None for day in whole)
+    said = f"{len(whole)} of {len(days)} days are whole"
+    if unfetched:
+        said += f", {unfetched} of them never fetched: the ERP has nothing there that is not here"
+    return said
 
 
 def _pseudonymiser(store: duckdb.DuckDBPyConnection, company: str, privacy: Privacy) -> Pseudonymiser | None:
