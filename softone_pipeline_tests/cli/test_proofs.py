@@ -315,7 +315,9 @@ def test_a_number_that_several_invoices_have_is_asked_back_with_their_ids(loaded
     ("arguments", "status", "said"),
     [
         (("invoice", "no-such"), 2, "No invoice"),
-        (("balance", "no-such"), 2, "Numbers like it"),
+        (("balance", "no-such"), 2, "No number is like it; mart.customer_balance lists the numbers: softone export"),
+        (("balance", "11375"), 2, "Numbers like it: 11357."),
+        (("balance", "x11357"), 2, "Numbers like it: 11357."),
         (("vat", "2026-02", "24"), 2, "no VAT class"),
         (("vat", "february"), 2, "no month"),
         (("vat", "2026-01"), 1, "softone backfill --from 2026-01-01 --to 2026-01-31"),

@@ -136,13 +136,19 @@ def explain_balance(
     invoices = _records(connection.execute(_BALANCE, names))
     if not said and not invoices:
         near = connection.execute(
-            "select distinct customer_nr from core.invoices where company = $company and customer_nr is not null "
-            "order by jaro_winkler_similarity(customer_nr, $customer_nr) desc limit 5",
-            names,
+            """
+            select customer_nr
+            from (select distinct customer_nr from mart.customer_balance where company = $company)
+            where damerau_levenshtein(lower(customer_nr), lower($customer_nr)) <= $most_typos
+                or (len($customer_nr) > 2 and contains(lower(customer_nr), lower($customer_nr)))
+            order by damerau_levenshtein(lower(customer_nr), lower($customer_nr)), customer_nr limit 5
+            """,
+            names | {"most_typos": len(customer_nr) // 3},
         ).fetchall()
+        where = "mart.customer_balance lists the numbers: softone export mart.customer_balance --to customers.xlsx"
         raise NothingToExplainError(
             f"No counted invoice of customer {customer_nr!r} in {settings.company}. "
-            f"Numbers like it: {', '.join(row[0] for row in near) or 'none'}."
+            + (f"Numbers like it: {', '.join(row[0] for row in near)}." if near else f"No number is like it; {where}")
         )
     residuals: dict[str, Decimal] = {}
     for currency in sorted({row["currency"] for row in (*said, *invoices)}, key=str):
