@@ -1,4 +1,7 @@
-"""Numbers and moments as Swedish readers write them: no-break spaces, decimal comma, a real minus, Sweden's clock."""
+"""Numbers and moments as Swedish readers write them: no-break spaces, decimal comma, a real minus, Sweden's clock.
+
+And the English word that goes with a count.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,11 @@ def amount(value: Decimal | None) -> str:
 def whole(value: Decimal | int | None) -> str:
     """1 234 568: a count, or an amount whose öre do not matter here."""
     return "—" if value is None else _swedish(f"{value:,.0f}")
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """The word that goes with a count: 1 day, 2 days."""
+    return one if count == 1 else many or f"{one}s"
 
 
 def short(value: float) -> str:

@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from softone_pipeline.cli.console import out, swedish
-from softone_pipeline.readable import moment
+from softone_pipeline.readable import moment, plural
 from softone_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
     import duckdb
+
+    from softone_pipeline.warehouse import Manifest
+
+
+def _size(manifest: Manifest) -> str:
+    rows, tables = manifest.row_count, len(manifest.rows)
+    return f"{swedish(rows)} {plural(rows, 'row')} of {tables} {plural(tables, 'table')}"
 
 
 @click.command()
@@ -41,7 +48,7 @@ def backup(dest: Path | None) -> None:
     # Before it is made: `softone forget` must know of every copy.
     remember(settings.duckdb_path, target, command="backup", source=str(settings.warehouse_path))
     manifest = back_up(warehouse_of(settings), target)
-    out.print(f"Backed up {swedish(manifest.row_count)} rows of {len(manifest.rows)} tables to")
+    out.print(f"Backed up {_size(manifest)} to")
     out.print(f"  {target} ({swedish(target.stat().st_size)} bytes)", soft_wrap=True)
 
 
@@ -71,7 +78,7 @@ def restore(source: Path, *, force: bool) -> None:
     done = put_back(warehouse, source, force=force, prepare=prepare)
     rewrite_and_publish(warehouse, settings)
     out.print(
-        f"Restored {swedish(done.manifest.row_count)} rows of {len(done.manifest.rows)} tables, as they were at "
+        f"Restored {_size(done.manifest)}, as they were at "
         f"{moment(dt.datetime.fromisoformat(done.manifest.made_at))}, and published them to {settings.duckdb_path}.",
         soft_wrap=True,
     )

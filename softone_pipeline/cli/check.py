@@ -13,6 +13,7 @@ from rich.text import Text
 
 from softone_pipeline.cli.console import marked, out
 from softone_pipeline.errors import SettingProblem, SettingsError
+from softone_pipeline.readable import plural
 from softone_pipeline.settings import ErpSettings, PipelineSettings, variable_name
 
 
@@ -54,7 +55,7 @@ def check(as_json: bool) -> None:
         marked(
             "green",
             "✓",
-            f"{report.path} answered with {report.invoices} invoices for {report.first_day} to {report.last_day}.",
+            f"{report.path} answered with {report.invoices} {plural(report.invoices, 'invoice')} for {report.first_day} to {report.last_day}.",
         ),
         soft_wrap=True,
     )

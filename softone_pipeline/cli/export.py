@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from softone_pipeline.cli.console import out, swedish
+from softone_pipeline.readable import plural
 from softone_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
@@ -76,11 +77,18 @@ def export(
         }
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
-    out.print(f"{target}: {swedish(written.rows)} rows, {written.columns} columns.", soft_wrap=True)
+    out.print(
+        f"{target}: {swedish(written.rows)} {plural(written.rows, 'row')}, {written.columns} {plural(written.columns, 'column')}.",
+        soft_wrap=True,
+    )
     if written.guarded:
         out.print(
-            f"   {written.guarded} texts begin like a formula and got an apostrophe in front (--as-is leaves them)."
+            f"   {written.guarded} {plural(written.guarded, 'text begins', 'texts begin')} like a formula and got an apostrophe "
+            "in front (--as-is leaves it out)."
         )
     if written.as_text:
-        out.print(f"   {written.as_text} numbers have more than 15 digits and are text: Excel would round them.")
+        out.print(
+            f"   {written.as_text} {plural(written.as_text, 'number has', 'numbers have')} more than 15 digits and became text: "
+            "Excel would round."
+        )
     out.print(f"   Remembered in {registry}.", soft_wrap=True)

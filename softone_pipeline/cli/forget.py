@@ -13,6 +13,7 @@ import duckdb
 
 from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out, print_table
 from softone_pipeline.errors import SettingProblem, SettingsError
+from softone_pipeline.readable import plural
 from softone_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def forget(customer_nr: str, *, dry_run: bool, yes: bool) -> None:
         if not sys.stdin.isatty():
             raise click.UsageError("This cannot be undone. Without a terminal to ask at, say --yes.")
         click.confirm(
-            f"Forget customer {customer_nr} of {settings.company}, {found.versions} versions of invoices? "
+            f"Forget customer {customer_nr} of {settings.company}, {found.versions} {plural(found.versions, 'version')} of invoices? "
             "This cannot be undone",
             abort=True,
         )

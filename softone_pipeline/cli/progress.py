@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from softone_pipeline.cli.console import err, swedish
+from softone_pipeline.readable import plural
 
 
 @contextmanager
@@ -23,13 +24,15 @@ def loading_progress(days: int) -> Iterator[None]:
         TextColumn("   {task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("days, {task.fields[invoices]} invoices, {task.fields[rate]}/s,", markup=False),
+        TextColumn(plural(days, "day") + ", {task.fields[invoices]}, {task.fields[rate]}/s,", markup=False),
         TimeRemainingColumn(compact=True),
         TextColumn("left"),
         console=err,
         disable=not err.is_terminal,
     ) as progress:
-        handler = _ProgressHandler(progress, progress.add_task("loading", total=days, invoices="0", rate="–"), days)
+        handler = _ProgressHandler(
+            progress, progress.add_task("loading", total=days, invoices="0 invoices", rate="–"), days
+        )
         level, logger.level = logger.level, logging.INFO
         propagate, logger.propagate = logger.propagate, logger.getEffectiveLevel() < logging.INFO
         logger.addHandler(handler)
@@ -58,10 +61,13 @@ class _ProgressHandler(logging.Handler):
         self._invoices += getattr(record, "invoices_received", 0)
         seconds = max(time.monotonic() - self._started, 0.001)
         rate = swedish(round(self._invoices / seconds))
-        self._progress.update(self._task, advance=days, invoices=swedish(self._invoices), rate=rate)
+        invoices = f"{swedish(self._invoices)} {plural(self._invoices, 'invoice')}"
+        self._progress.update(self._task, advance=days, invoices=invoices, rate=rate)
         if self._progress.disable:
             left = (self._days - self._days_done) * seconds / self._days_done
-            how_far = f"{self._days_done} of {self._days} days, {rate} invoices/s, {_span(left)} left"
+            how_far = (
+                f"{self._days_done} of {self._days} {plural(self._days, 'day')}, {rate} invoices/s, {_span(left)} left"
+            )
             err.print(f"   {record.getMessage()} ({how_far})", soft_wrap=True)
 
 

@@ -11,6 +11,7 @@ import click
 
 from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out, print_json, print_table
 from softone_pipeline.cli.days import Date, range_of_days
+from softone_pipeline.readable import plural
 from softone_pipeline.settings import ErpSettings, PipelineSettings
 
 _MOST_DAYS_SHOWN = 62
@@ -108,7 +109,10 @@ def _print(company: str, days: list[Any]) -> None:
                 marked("bold yellow", f"{finding.day} {finding.kind}:", f"{which}: {finding.says}."), soft_wrap=True
             )
     matched = sum(day.matched or 0 for day in days)
-    out.print(f"{summary(days)}. {matched} invoices are the same, byte for byte, here and in the ERP.", soft_wrap=True)
+    out.print(
+        f"{summary(days)}. {matched} {plural(matched, 'invoice is', 'invoices are')} the same, byte for byte, here and in the ERP.",
+        soft_wrap=True,
+    )
 
 
 def _known(value: int | Decimal | None) -> int | Decimal | str:

@@ -12,6 +12,7 @@ import dagster as dg
 import duckdb
 
 from softone_pipeline.orchestration.placement import Placement
+from softone_pipeline.readable import plural
 from softone_pipeline.tables.checks import CHECKS, Check
 from softone_pipeline.tables.raw.payments import PaymentsLoaded
 from softone_pipeline.warehouse import Table
@@ -40,15 +41,18 @@ def declared_check_results(
     table: Table, place: Placement, connection: duckdb.DuckDBPyConnection
 ) -> list[dg.AssetCheckResult]:
     sentences = {
-        "not_null": "rows have NULL where the declaration forbids it",
-        "unique": "keys stand more than once",
+        "not_null": (
+            "row has NULL where the declaration forbids it",
+            "rows have NULL where the declaration forbids it",
+        ),
+        "unique": ("key stands more than once", "keys stand more than once"),
     }
     return [
         dg.AssetCheckResult(
             asset_key=place.key(table),
             check_name=name,
             passed=count == 0,
-            description=f"{count} {sentences[name]} in {table.qualified_name}."
+            description=f"{count} {plural(count, *sentences[name])} in {table.qualified_name}."
             + (f"\n{TO_DO}{_OURS}" if count else ""),
             metadata={"violations": count},
         )
@@ -121,10 +125,13 @@ def search_check_result(
     elif loaded.unreadable:
         severity = dg.AssetCheckSeverity.WARN
         named = "; ".join(f"{day}: {what}" for day, what in loaded.unreadable[:_SHOWN])
-        sentence = f"Payments of {len(loaded.unreadable)} days cannot be read exactly and are unknown: {named}"
+        sentence = f"Payments of {len(loaded.unreadable)} {plural(len(loaded.unreadable), 'day')} cannot be read exactly and are unknown: {named}"
         to_do = "Correct those invoices in the ERP, then materialize this again."
     else:
-        sentence = f"Search answered for {loaded.answered} invoices in {loaded.requests} requests."
+        sentence = (
+            f"Search answered for {loaded.answered} {plural(loaded.answered, 'invoice')} "
+            f"in {loaded.requests} {plural(loaded.requests, 'request')}."
+        )
         to_do = None
     return dg.AssetCheckResult(
         asset_key=place.key(table),
@@ -137,5 +144,6 @@ def search_check_result(
 
 
 def _listed(days: Sequence[dt.date]) -> str:
-    more = f" and {len(days) - _SHOWN} more days" if len(days) > _SHOWN else ""
+    rest = len(days) - _SHOWN
+    more = f" and {rest} more {plural(rest, 'day')}" if rest > 0 else ""
     return ", ".join(str(day) for day in days[:_SHOWN]) + more

@@ -14,6 +14,7 @@ import dagster as dg
 from softone_pipeline.orchestration.partitions import range_tags
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.verification import verified
+from softone_pipeline.readable import plural
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 
 REFRESH_CRON = "30 5 * * *"
@@ -60,13 +61,17 @@ def build_schedules(
     return schedules
 
 
+def _last_days(count: int) -> str:
+    return plural(count, "today", f"the last {count} days")
+
+
 def _refresh_recent_days(settings: PipelineSettings, place: Placement, cron: str) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=place.name("refresh_recent_days"),
         job_name=place.name("refresh"),
         cron_schedule=cron,
         execution_timezone=STOCKHOLM.key,
-        description=f"Every morning: the last {settings.lookback_days} days again, then core, marts and the copy.",
+        description=f"Every morning: {_last_days(settings.lookback_days)} again, then core, marts and the copy.",
     )
     def refresh_recent_days(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         today = context.scheduled_execution_time.astimezone(STOCKHOLM).date()

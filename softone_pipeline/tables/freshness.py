@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from softone_pipeline.readable import plural
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 from softone_pipeline.warehouse import open_published
 
@@ -39,13 +40,12 @@ def freshness(settings: PipelineSettings, now: dt.datetime) -> Freshness:
     if newest is None:
         return Freshness(False, f"Nothing of {who} has been fetched yet.")
     hours = (now - newest).total_seconds() / 3600
+    age = f"{hours:.0f} {plural(round(hours), 'hour')}"
     if not has_yesterday:
         return Freshness(False, f"Yesterday, {yesterday}, is not in the copy for {who}; the last day is {last_day}.")
     if hours > settings.stale_after_hours:
         return Freshness(
             False,
-            f"The newest fetch of {who} is {hours:.0f} hours old, more than the {settings.stale_after_hours} allowed.",
+            f"The newest fetch of {who} is {age} old, more than the {settings.stale_after_hours} allowed.",
         )
-    return Freshness(
-        True, f"Yesterday, {yesterday}, is in the copy; the newest fetch of {who} is {hours:.0f} hours old."
-    )
+    return Freshness(True, f"Yesterday, {yesterday}, is in the copy; the newest fetch of {who} is {age} old.")

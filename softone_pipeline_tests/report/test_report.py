@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import pytest
@@ -158,6 +159,16 @@ def test_without_known_payments_it_says_invoiced_and_never_outstanding(hostile: 
     assert "Fakturerat netto" in page
     assert "utestående" not in page.replace("inte vad som är utestående", "").lower()
     assert f"<strong>{amount(Decimal(99)).removesuffix(',00')} kr</strong>" in page  # the draft, apart
+
+
+@pytest.mark.parametrize(("language", "word"), [("sv", "faktura"), ("en", "invoice")])
+def test_one_invoice_is_told_in_the_singular(
+    hostile: House, tmp_path: Path, language: Literal["sv", "en"], word: str
+) -> None:
+    page = write_report(_published(hostile), tmp_path / "r.html", language=language).path.read_text(encoding="utf-8")
+    assert f"<small>1 {word}, 2026-" in page
+    assert f"<small>1 {word}. " in page
+    assert not re.search(r"\b1 (fakturor|invoices|träffar|findings|dagar|days)", page)
 
 
 def test_changes_count_from_the_report_that_stood_there(hostile: House, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ CASES: dict[str, tuple[Sequence[Wire], str]] = {
     ),
     "vat_classes_are_known": (
         [invoice(1, total="118.00", vat="18.00", rows=[row("100.00", "18.00")])],
-        "2026-02: 1 of 1 rows, 118.00 of 118.00; invoices 90001",
+        "2026-02: 1 of 1 row, 118.00 of 118.00; invoices 90001",
     ),
 }
 
@@ -239,7 +239,7 @@ TAMPERED = {
     ),
     "rows_tie_to_invoices": (
         "update core.invoices set net_amount_currency = net_amount_currency - 0.01 where invoice_id = 1",
-        "invoice 90001 (id 1): 1 of 1 rows",
+        "invoice 90001 (id 1): 1 of 1 row",
     ),
     "summary_ties_to_core": (
         "update mart.vat_summary set vat_amount_currency = vat_amount_currency + 0.01 "

@@ -27,7 +27,8 @@ compared as (
 select
     *,
     'customer ' || coalesce(customer_nr, '(no number)') || ' ' || coalesce(currency, '(no currency)') || ': invoiced '
-    || coalesce(balance, 0) || ' on ' || coalesce(balance_count, 0) || ' invoices, in core ' || coalesce(invoiced, 0)
+    || coalesce(balance, 0) || ' on ' || coalesce(balance_count, 0)
+    || if(balance_count = 1, ' invoice', ' invoices') || ', in core ' || coalesce(invoiced, 0)
     || ' on ' || coalesce(invoice_count, 0) as what
 from compared
 where balance is distinct from invoiced or balance_count is distinct from invoice_count

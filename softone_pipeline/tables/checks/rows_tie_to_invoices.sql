@@ -18,7 +18,7 @@ select
     invoices.invoice_nr,
     'invoice ' || coalesce(invoices.invoice_nr, '(no number)') || ' (id ' || invoice_id || '): ' || case
         when invoices.row_count is null then 'rows without an invoice'
-        else coalesce(summed.row_count, 0) || ' of ' || invoices.row_count || ' rows, net '
+        else coalesce(summed.row_count, 0) || ' of ' || invoices.row_count || if(invoices.row_count = 1, ' row', ' rows') || ', net '
             || coalesce(summed.net_amount, 0) || ' for ' || invoices.net_amount || ', VAT '
             || coalesce(summed.vat_amount, 0) || ' for ' || invoices.row_vat_amount
     end as what

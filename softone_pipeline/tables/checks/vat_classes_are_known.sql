@@ -36,7 +36,7 @@ unknown_row as (
 select
     month.*,
     coalesce(strftime(month.period_month, '%Y-%m'), '(no date)') || ': ' || unknown_count || ' of ' || month.row_count
-    || ' rows, ' || unknown_amount || ' of ' || amount || coalesce(
+    || if(month.row_count = 1, ' row, ', ' rows, ') || unknown_amount || ' of ' || amount || coalesce(
         '; invoices ' || array_to_string(invoice_nrs[:20], ', ') || if(len(invoice_nrs) > 20, ', …', ''), ''
     ) as what
 from month

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from softone_pipeline.readable import moment
+from softone_pipeline.readable import moment, plural
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 from softone_pipeline.tables.core.refresh import set_variables
 from softone_pipeline.tables.proof.ledger import RECEIVABLES, RECEIVABLES_OPEN
@@ -161,12 +161,15 @@ def _open(connection: duckdb.DuckDBPyConnection, company: str, last_day: dt.date
     ).fetchall()[0]
     days = (known_at.astimezone(STOCKHOLM).date() - last_day).days
     note = (
-        f"as the complete Search of {moment(known_at)} knew, {abs(days)} days "
+        f"as the complete Search of {moment(known_at)} knew, {abs(days)} {plural(abs(days), 'day')} "
         f"{'after' if days >= 0 else 'before'} the period's end; payments of the days between make a difference"
     )
     if unknown:
         return Position(
-            RECEIVABLES_OPEN, None, theirs, f"not known: of {unknown} of {count} invoices the payment is unknown"
+            RECEIVABLES_OPEN,
+            None,
+            theirs,
+            f"not known: of {unknown} of {count} {plural(count, 'invoice')} the payment is unknown",
         )
     return Position(RECEIVABLES_OPEN, amount if amount is not None else Decimal("0.00"), theirs, note)
 

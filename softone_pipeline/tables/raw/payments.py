@@ -20,6 +20,7 @@ from typing import Protocol
 import duckdb
 
 from softone_pipeline.errors import AuthenticationError, RequestError
+from softone_pipeline.readable import plural
 from softone_pipeline.softone import InvoiceUnreadable, SearchInvoice
 from softone_pipeline.warehouse import Warehouse
 
@@ -553,10 +554,12 @@ def _log(company: str, loaded: PaymentsLoaded) -> None:
             ", ".join(str(day) for day in loaded.cut_days),
         )
     log.info(
-        "Company %s: payments of %d invoices in %d requests: %d new, %d changed, %d ended, %d unanswered%s",
+        "Company %s: payments of %d %s in %d %s: %d new, %d changed, %d ended, %d unanswered%s",
         company,
         loaded.answered,
+        plural(loaded.answered, "invoice"),
         loaded.requests,
+        plural(loaded.requests, "request"),
         loaded.new,
         loaded.changed,
         loaded.ended,
