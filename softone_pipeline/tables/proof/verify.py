@@ -84,7 +84,7 @@ class DayCertificate:
         return "yes" if self.fetched_at else "nothing to fetch"
 
     def count(self, kind: Kind) -> int | None:
-        return None if self.failed else sum(finding.kind == kind for finding in self.findings)
+        return None if self.failed is not None else sum(finding.kind == kind for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,8 @@ def verify(
     """Read the range again in windows of several days and compare it with the store as of the moment of asking.
 
     Give a client of `other_settings`, and the `privacy` that loading has: pseudonyms are compared with pseudonyms.
-    Windows that fail leave their days unverified, with the store's side as it is. Raises AuthenticationError, and SettingsError for another privacy.
+    Windows that fail leave their days unverified, with the store's side as it is. Raises AuthenticationError, and
+    SettingsError for another privacy.
     """
     with open_store() as store:
         hide = _pseudonymiser(store, company, privacy or Privacy())
