@@ -60,14 +60,14 @@ class _ProgressHandler(logging.Handler):
         self._days_done += days
         self._invoices += getattr(record, "invoices_received", 0)
         seconds = max(time.monotonic() - self._started, 0.001)
-        rate = swedish(round(self._invoices / seconds))
+        per_second = round(self._invoices / seconds)
+        rate = swedish(per_second)
         invoices = f"{swedish(self._invoices)} {plural(self._invoices, 'invoice')}"
         self._progress.update(self._task, advance=days, invoices=invoices, rate=rate)
         if self._progress.disable:
             left = (self._days - self._days_done) * seconds / self._days_done
-            how_far = (
-                f"{self._days_done} of {self._days} {plural(self._days, 'day')}, {rate} invoices/s, {_span(left)} left"
-            )
+            of_days = f"{self._days_done} of {self._days} {plural(self._days, 'day')}"
+            how_far = f"{of_days}, {rate} {plural(per_second, 'invoice')}/s, {_span(left)} left"
             err.print(f"   {record.getMessage()} ({how_far})", soft_wrap=True)
 
 

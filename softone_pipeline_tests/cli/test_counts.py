@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from softone_pipeline.cli import progress
 from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
 from softone_pipeline_tests.cli.conftest import FIRST_DAY, Shell
 
@@ -62,3 +65,13 @@ def test_a_count_of_one_has_its_word_in_the_singular(one: Shell, arguments: tupl
     printed = " ".join((done.stdout + done.stderr).split())
     assert said in printed
     assert not WRONG.search(printed), printed
+
+
+def test_one_invoice_in_a_second_is_told_in_the_singular(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = iter((0.0, 1.0))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    with progress.loading_progress(1):
+        logging.getLogger("softone_pipeline").info("loaded", extra={"days_done": 1, "invoices_received": 1})
+    assert "loaded (1 of 1 day, 1 invoice/s, 0 s left)" in capsys.readouterr().err
