@@ -231,7 +231,7 @@ def test_days_that_could_not_be_verified_are_told(hooked: Hook, plant: Plant) ->
     assert verify_and_tell(plant)
     (message,) = hooked.received
     assert message["title"] == "SoftOne, company Provbolaget: verified days are not whole"
-    assert "of 8 days of company Provbolaget are whole." in message["text"]
+    assert "Company Provbolaget: 5 of 8 days are whole." in message["text"]
     assert f"To do: load {FIRST_DAY} to " in message["text"]
 
 
