@@ -9,7 +9,6 @@ MACROS = tuple(
     for path in (
         "raw/read_invoice.sql",
         "raw/read_invoice_header.sql",
-        "raw/read_versions.sql",
         "core/macros.sql",
         "mart/receivables_as_known.sql",
         "mart/customer_balance_as_known.sql",

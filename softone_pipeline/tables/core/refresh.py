@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from softone_pipeline.tables.core.build_state import BUILD_STATE
@@ -22,13 +22,7 @@ if TYPE_CHECKING:
     from softone_pipeline.settings import PipelineSettings
 
 # So many invoices are derived at a time, that memory does not grow with their number.
-_AT_ONCE = 100_000
-
-# In the order in which they are derived. Both read the same versions, so a temp table of that name reads them once.
-_DERIVED = tuple(
-    replace(table, select=(table.select or "").replace("raw.read_versions()", "temp.read_versions"))
-    for table in (INVOICE_ROWS, INVOICES)
-)
+_AT_ONCE = 200_000
 
 _ALL = "select invoice_id from raw.customer_invoices where latest and company = $company"
 
@@ -89,16 +83,14 @@ def refresh_core(connection: duckdb.DuckDBPyConnection, settings: PipelineSettin
         company,
     )
     derived_again = "true" if whole else "invoice_id in (select invoice_id from different)"
-    for table in _DERIVED:
+    for table in (INVOICE_ROWS, INVOICES):
         connection.execute(f"delete from {table.qualified_name} where company = $company and {derived_again}", company)
     for (part,) in connection.execute("select distinct part from different order by part").fetchall():
         connection.execute(
             "set variable invoice_ids = (select list(invoice_id) from different where part = $part)", {"part": part}
         )
-        connection.execute("create or replace temp table read_versions as from raw.read_versions()")
-        for table in _DERIVED:
+        for table in (INVOICE_ROWS, INVOICES):
             table.insert_selected(connection)
-    connection.execute("drop table if exists temp.read_versions")
     connection.execute("reset variable invoice_ids")
     refreshed = _count(connection, "different")
     connection.execute("drop table different")
