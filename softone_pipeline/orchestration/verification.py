@@ -63,10 +63,7 @@ def build_verification(settings: PipelineSettings, place: Placement) -> dg.Asset
             context.log.info("Left out: this run loads the days itself. The job that verifies is one of its own.")
             return
         softone, warehouse = place.softone(context), place.warehouse(context)
-        yesterday = stockholm_today() - dt.timedelta(days=1)
-        last = dt.date.fromisoformat(config.last_day) if config.last_day else yesterday
-        recent = max(settings.start_date, last - dt.timedelta(days=_DAYS_BACK - 1))
-        first = dt.date.fromisoformat(config.first_day) if config.first_day else recent
+        first, last = _days(settings, config)
         with SoftOneClient(other_settings(softone.settings()), pace_file=settings.pace_file) as client:
             days = verify(
                 client,
@@ -98,6 +95,24 @@ def build_verification_schedule(place: Placement, cron: str) -> dg.ScheduleDefin
         execution_timezone=STOCKHOLM.key,
         description="Monday mornings unless told otherwise, after the refresh: the last fourteen days, read again and compared.",
     )
+
+
+def _days(settings: PipelineSettings, config: VerifyConfig) -> tuple[dt.date, dt.date]:
+    """The days that are asked for: the last fourteen up to yesterday, where the config does not say."""
+    try:
+        yesterday = stockholm_today() - dt.timedelta(days=1)
+        last = dt.date.fromisoformat(config.last_day) if config.last_day else yesterday
+        recent = max(settings.start_date, last - dt.timedelta(days=_DAYS_BACK - 1))
+        first = dt.date.fromisoformat(config.first_day) if config.first_day else recent
+    except ValueError as error:
+        raise dg.Failure(f"first_day and last_day are days like 2026-11-30: {error}.", allow_retries=False) from None
+    if not settings.start_date <= first <= last <= settings.last_day:
+        raise dg.Failure(
+            f"There is nothing to verify from {first} to {last}: days go from {settings.start_date} to {settings.last_day}, "
+            "and without a config up to yesterday.",
+            allow_retries=False,
+        )
+    return first, last
 
 
 def _result(company: str, days: list[DayCertificate]) -> dg.AssetCheckResult:

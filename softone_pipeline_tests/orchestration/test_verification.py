@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import dagster as dg
@@ -16,8 +17,10 @@ from softone_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, R
 VERIFIED = dg.AssetCheckKey(RAW, "verified_against_erp")
 
 
-def _verify(plant: Plant) -> dg.AssetCheckEvaluation:
-    days = {"first_day": str(FIRST_DAY), "last_day": str(LAST_DAY)}
+def _verify(
+    plant: Plant, first_day: dt.date | str = FIRST_DAY, last_day: dt.date | str = LAST_DAY
+) -> dg.AssetCheckEvaluation:
+    days = {"first_day": str(first_day), "last_day": str(last_day)}
     config: dict[str, Any] = {"ops": {"raw__customer_invoices_verified_against_erp": {"config": days}}}
     run = build_definitions().resolve_job_def("verify").execute_in_process(instance=plant.instance, run_config=config)
     (evaluation,) = run.get_asset_check_evaluations()
@@ -43,6 +46,22 @@ def test_a_run_that_the_ui_launches_with_every_check_of_the_asset_reads_the_erp_
     assert run.success
     assert plant.materialized_days() == set(days_between(FIRST_DAY, LAST_DAY))
     assert VERIFIED.name not in {evaluation.check_name for evaluation in run.get_asset_check_evaluations()}
+
+
+@pytest.mark.parametrize(
+    ("first_day", "last_day", "said"),
+    [
+        (LAST_DAY, FIRST_DAY, "There is nothing to verify from 2025-04-02 to 2025-03-26"),
+        (FIRST_DAY - dt.timedelta(days=1), LAST_DAY, "days go from 2025-03-26"),
+        (FIRST_DAY, "2099-01-01", "There is nothing to verify"),
+        (FIRST_DAY, "2025-04-31", "days like 2026-11-30"),
+    ],
+)
+def test_days_that_cannot_be_verified_are_refused(
+    plant: Plant, first_day: dt.date, last_day: dt.date | str, said: str
+) -> None:
+    with pytest.raises(dg.Failure, match=said):
+        _verify(plant, first_day, last_day)
 
 
 def test_an_invoice_that_is_lost_from_the_store_is_named(plant: Plant) -> None:
