@@ -6,6 +6,7 @@ import logging
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -33,6 +34,7 @@ def up(host: str, port: int, with_sandbox: bool) -> None:
     from softone_pipeline.orchestration.instance import WORKSPACE, dagster_home, prepare_pool
 
     settings = PipelineSettings.load()
+    _refuse_a_port_in_use(host, port)
     home = dagster_home()
     out.print(f"Dagster's history is kept in {home}", soft_wrap=True)
     out.print(f"The UI will be at http://{host}:{port}")
@@ -48,6 +50,21 @@ def up(host: str, port: int, with_sandbox: bool) -> None:
         raise KeyboardInterrupt
     # Without having been told to, it has no reason to end.
     sys.exit(0 if told else status or EXIT_FAILED)
+
+
+def _refuse_a_port_in_use(host: str, port: int) -> None:
+    """Dagster would say so too, but go on: a second daemon beside the first, and no UI."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in found[:1]:
+            with socket.socket(family, kind, protocol) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tried.bind(address)
+    except OSError as error:
+        raise click.UsageError(
+            f"The UI cannot listen on {host}:{port} ({error.strerror}). Is softone up running there already? "
+            "Stop it, or choose another --port."
+        ) from None
 
 
 def _listen() -> list[int]:

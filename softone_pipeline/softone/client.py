@@ -259,7 +259,7 @@ class SoftOneClient:
         asked_at = dt.datetime.now(dt.UTC)
         has_unreadable_id = False
         try:
-            for page in read_pages(question.ask, self._habits, around=around.ask_for_few):
+            for page in read_pages(question.ask, self._habits, around=around.ask_for_few, is_proof=True):
                 for invoice in page.invoices:
                     if invoice.received.invoice_id == invoice_id:
                         return InvoiceAnswer(invoice_id, asked_at, invoice.received)

@@ -24,9 +24,6 @@ MOST_READINGS = 5
 # Below this many invoices a page could be pushed along whole by a few new invoices, so it proves little.
 _TELLING_PAGE = 10
 
-# So many windows without a page 0 mean that there is none, on a server whose page size cannot be chosen to find out.
-_TELLING_WINDOWS = 3
-
 _MOVED = "the pages moved while they were read"
 _UNCHECKABLE = "the page borders cannot be checked"
 # So many readings in a row that agree are believed in spite of a doubt; otherwise two. Two may miss the same invoice, if it
@@ -52,7 +49,6 @@ class Habits:
         self._first_page: int | None = None
         self._largest_page = 0
         self._has_page_0 = False
-        self._without_page_0 = 0
 
     @property
     def first_page(self) -> int | None:
@@ -72,13 +68,9 @@ class Habits:
     def note_page_0(self) -> None:
         self._has_page_0 = True
 
-    def note_window_without_page_0(self) -> None:
-        """One more window whose page 0 brings nothing, though its page 1 does. Enough of them say that 1 is the first."""
-        with self._lock:
-            self._without_page_0 += 1
-            is_enough = self._without_page_0 >= _TELLING_WINDOWS and not self._has_page_0
-        if is_enough:
-            self.learn_first_page(1)
+    def holds_more_than_one(self, page: list[PageInvoice]) -> bool:
+        """Whether the server's pages are known to hold more than one invoice."""
+        return max(len(page), self._largest_page) > 1
 
     def is_last(self, page: list[PageInvoice]) -> bool:
         """Whether the page is smaller than another one was, so that nothing follows it.
@@ -171,12 +163,15 @@ def read_stable(ask: Ask, habits: Habits, *, around: Ask | None = None, note: Ca
     raise MovingPagesError
 
 
-def read_pages(ask: Ask, habits: Habits, *, around: Ask | None = None, to_the_last: bool = False) -> Iterator[Page]:
+def read_pages(
+    ask: Ask, habits: Habits, *, around: Ask | None = None, to_the_last: bool = False, is_proof: bool = False
+) -> Iterator[Page]:
     """Page after page, up to one that is empty, brings nothing new, or, unless `to_the_last`, is smaller than another has
-    been. `around` asks a question with more invoices, should these not tell what the server's first page is.
+    been. `around` asks a question with more invoices, should these not tell what the server's first page is. With
+    `is_proof` that nothing comes is not believed while page 0 is refused, unless pages are known to be counted from 1.
     """
     base = habits.first_page
-    number, invoices = _first_page(ask, habits, around) if base is None else (base, ask(base))
+    number, invoices = _first_page(ask, habits, around, is_proof=is_proof) if base is None else (base, ask(base))
     before: list[Page] = []
     seen: set[Key] = set()
     page_1_repeats = False
@@ -223,7 +218,9 @@ def _has_new_text(invoices: list[PageInvoice], before: list[Page]) -> bool:
     return any(invoice.received.body not in texts for invoice in invoices)
 
 
-def _first_page(ask: Ask, habits: Habits, around: Ask | None) -> tuple[int, list[PageInvoice]]:
+def _first_page(
+    ask: Ask, habits: Habits, around: Ask | None, *, is_proof: bool = False
+) -> tuple[int, list[PageInvoice]]:
     """The first page of a server of which it is not known whether it counts from 0 or from 1.
 
     An empty or refused page 0 is not believed before page 1 has been asked for, and then page 0 once more. If page 0
@@ -243,21 +240,26 @@ def _first_page(ask: Ask, habits: Habits, around: Ask | None) -> tuple[int, list
     if page_0:
         habits.note_page_0()
         return 0, page_0
-    if page_1:
-        if habits.has_page_0 or not _may_be_first(ask, page_1, habits):
-            raise refusal_again or refusal or MovingPagesError
-        return 1, page_1
-    if refusal_again is None:
+    if not page_1 and refusal_again is None:
         return 0, []
+    doubt = refusal_again or refusal or MovingPagesError()
+    if habits.has_page_0:
+        raise doubt
+    if page_1:
+        proven = _is_first(ask, page_1, habits)
+        if proven is False or (proven is None and around is not None and _may_have_a_page_0(around, habits)):
+            raise doubt
+        return 1, page_1
     # An empty window where pages are counted from 1; elsewhere one that nobody has seen.
-    if around is None or habits.has_page_0 or _has_a_page_0(around, habits):
-        raise refusal_again
+    if around is None or _may_have_a_page_0(around, habits) or (is_proof and habits.first_page is None):
+        raise doubt
     return 1, []
 
 
-def _has_a_page_0(around: Ask, habits: Habits) -> bool:
-    """Whether a server that refuses the page 0 of one question may have one: told from another question, which is likelier
-    to have invoices. It has none where that page 0 is refused too, and its page 1 is empty or proves to be the first.
+def _may_have_a_page_0(around: Ask, habits: Habits) -> bool:
+    """Whether a server that brings nothing as the page 0 of one question may have one: told from another question, which
+    is likelier to have invoices. It has none where that page 0 brings nothing either, and its page 1 nothing, or what
+    proves to be the first, or what cannot be asked for its proof.
     """
     try:
         number, _ = _first_page(around, habits, None)
@@ -269,17 +271,16 @@ def _has_a_page_0(around: Ask, habits: Habits) -> bool:
     return number == 0
 
 
-def _may_be_first(ask: Ask, page_1: list[PageInvoice], habits: Habits) -> bool:
-    """Whether page 1 is the first page: then its first invoice is the first page of one invoice.
-
-    Counted from 0, that is the second invoice of all. Where the size cannot be chosen, several windows have to agree
-    before it is believed of the others.
+def _is_first(ask: Ask, page_1: list[PageInvoice], habits: Habits) -> bool | None:
+    """Whether page 1 is the first page: then its first invoice is the first page of one invoice. (Counted from 0, that is
+    the second invoice of all.) None where pages hold but one, or their size cannot be chosen: this proves nothing then.
     """
+    if not habits.holds_more_than_one(page_1):
+        return None
     for _ in range(2):
         found, refusal = _try(ask, 1, size=1)
         if refusal is not None or len(found) != 1:
-            habits.note_window_without_page_0()
-            return True
+            return None
         if page_1 and found[0].received.body == page_1[0].received.body:
             habits.learn_first_page(1)
             return True

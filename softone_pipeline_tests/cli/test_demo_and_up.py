@@ -125,6 +125,17 @@ def test_up_serves_the_ui_and_stops_with_all_its_processes_when_told(
     assert said.count("Dagster services shut down.") == 1
 
 
+def test_up_refuses_a_port_that_is_in_use(newcomer: Shell) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = newcomer.run("up", "--port", str(port))
+    assert done.returncode == 2
+    assert f"The UI cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "--port" in done.stderr
+
+
 def test_up_ends_with_an_error_when_the_daemon_has_ended(newcomer: Shell) -> None:
     process = newcomer.start("up", "--port", str(_free_port()))
     try:

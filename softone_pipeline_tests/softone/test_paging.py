@@ -160,6 +160,37 @@ def test_a_day_whose_page_0_is_always_refused_fails_alone_and_by_name(erp: FakeE
     assert [len(window.invoices) for window in others if isinstance(window, Window)] == [n, n]
 
 
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("times", [2, 3, 6, 10_000])
+def test_where_a_first_page_cannot_prove_itself_a_refused_page_0_is_lost_on_no_other_day(
+    erp: FakeErp, connect: Connect, times: int, size: int
+) -> None:
+    days = [DAY + dt.timedelta(days=number) for number in range(4)]
+    erp.fixed_size = size
+    erp.invoices = [text for at, day in enumerate(days) for text in invoices(*range(100 * at, 100 * at + 8), day=day)]
+    left = times
+
+    def refuse(asked: Asked) -> Answer | None:
+        nonlocal left
+        if asked.body["InvoiceDateFrom"][:10] != str(days[0]):
+            return None
+        left -= asked.page == 0
+        return refused_page_0(asked) if left >= 0 else None
+
+    erp.fault_for = refuse
+    first, *others = connect(page_size=500, max_connections=1).read_windows((day, day) for day in days)
+    assert isinstance(first, WindowError) or len(first.invoices) == 8
+    assert [len(window.invoices) for window in others if isinstance(window, Window)] == [8, 8, 8]
+
+
+def test_where_every_page_0_is_refused_no_invoice_is_said_to_be_gone(erp: FakeErp, connect: Connect) -> None:
+    erp.invoices = invoices(1)
+    erp.fault_for = refused_page_0
+    (failed,) = connect(page_size=4).read_invoices([1])
+    assert isinstance(failed, RequestRefusedError)
+    assert "Åtkomst nekad" in str(failed)
+
+
 @pytest.mark.parametrize("n", [3, 9])
 def test_page_0s_that_are_empty_for_a_while_lose_no_invoice(erp: FakeErp, connect: Connect, n: int) -> None:
     erp.invoices = invoices(*numbers(n))

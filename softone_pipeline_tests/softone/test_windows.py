@@ -354,7 +354,7 @@ def test_the_check_works_on_a_server_that_counts_from_1(erp: FakeErp, connect: C
 
 def test_the_check_tells_what_was_learnt_about_paging(erp: FakeErp, connect: Connect) -> None:
     erp.first_page = 1
-    erp.invoices = invoices(1)
+    erp.invoices = invoices(1, 2)
     client = connect()
     client.read_window(DAY, DAY)
     assert client.check().first_page == 1

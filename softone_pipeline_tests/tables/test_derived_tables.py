@@ -319,6 +319,7 @@ _UNPRICED = {"UnitPrice": None, "UnitPriceCurrency": None}
 _TOO_MUCH = {
     "rows": invoice(1, rows=[row(_MOST, "0.00", **_UNPRICED)] * 2),
     "a row's amount and VAT": invoice(1, rows=[row(_MOST, f"-{_MOST}", **_UNPRICED)]),
+    "a row of digits only": invoice(1, rows=[row("-9999999999999999", "9999999999999999", **_UNPRICED)]),
     "header": invoice(1, total=_MOST, vat=f"-{_MOST}", rows=[]),
     "header beyond its rows": invoice(1, total=_MOST, vat="0.00", rows=[row(f"-{_MOST}", "0.00", **_UNPRICED)]),
     "header VAT beyond its rows": invoice(1, total="0.00", vat=_MOST, rows=[row("0.00", f"-{_MOST}", **_UNPRICED)]),
