@@ -255,7 +255,9 @@ class SoftOneClient:
     def _invoice_or_error(self, invoice_id: int, halt: threading.Event) -> InvoiceAnswer | RequestError:
         body = {"InvoiceId": str(invoice_id), **self._filter_flags(include_preliminary=True)}
         question = _Question(self, f"invoice {invoice_id}", body, Meter(self._meter), halt)
-        around = self._around(stockholm_today(), stockholm_today(), Meter(self._meter), halt)
+        # Nobody knows its date here. Only a server that refuses page 0, and so does heed paging, is asked this.
+        everything = self._filter_flags(include_preliminary=True)
+        around = _Question(self, "all invoices", everything, Meter(self._meter), halt)
         asked_at = dt.datetime.now(dt.UTC)
         has_unreadable_id = False
         try:

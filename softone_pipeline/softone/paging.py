@@ -168,7 +168,7 @@ def read_pages(
 ) -> Iterator[Page]:
     """Page after page, up to one that is empty, brings nothing new, or, unless `to_the_last`, is smaller than another has
     been. `around` asks a question with more invoices, should these not tell what the server's first page is. With
-    `is_proof` that nothing comes is not believed while page 0 is refused, unless pages are known to be counted from 1.
+    `is_proof` that nothing comes is not believed while page 0 is refused, unless that other question has invoices.
     """
     base = habits.first_page
     number, invoices = _first_page(ask, habits, around, is_proof=is_proof) if base is None else (base, ask(base))
@@ -247,28 +247,30 @@ def _first_page(
         raise doubt
     if page_1:
         proven = _is_first(ask, page_1, habits)
-        if proven is False or (proven is None and around is not None and _may_have_a_page_0(around, habits)):
+        if proven is False or (proven is None and around is not None and _has_a_page_0(around, habits)):
             raise doubt
         return 1, page_1
     # An empty window where pages are counted from 1; elsewhere one that nobody has seen.
-    if around is None or _may_have_a_page_0(around, habits) or (is_proof and habits.first_page is None):
+    elsewhere = None if around is None else _has_a_page_0(around, habits)
+    if around is None or elsewhere or (is_proof and elsewhere is None):
         raise doubt
     return 1, []
 
 
-def _may_have_a_page_0(around: Ask, habits: Habits) -> bool:
-    """Whether a server that brings nothing as the page 0 of one question may have one: told from another question, which
-    is likelier to have invoices. It has none where that page 0 brings nothing either, and its page 1 nothing, or what
-    proves to be the first, or what cannot be asked for its proof.
+def _has_a_page_0(around: Ask, habits: Habits) -> bool | None:
+    """Whether a server that brings nothing as the page 0 of one question has one: told from another question, which is
+    likelier to have invoices. Not where these begin at page 1, as far as can be told; None where there are none.
     """
     try:
-        number, _ = _first_page(around, habits, None)
+        number, invoices = _first_page(around, habits, None)
     except MovingPagesError:
         return True
     except RequestRefusedError:
         page_1, refusal = _try(around, 1)
-        return bool(page_1) or refusal is not None
-    return number == 0
+        return True if page_1 or refusal is not None else None
+    if number == 0:
+        return True
+    return False if invoices else None
 
 
 def _is_first(ask: Ask, page_1: list[PageInvoice], habits: Habits) -> bool | None:

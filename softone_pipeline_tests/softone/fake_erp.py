@@ -321,6 +321,8 @@ class FakeErp:
     def select(self, body: dict[str, Any]) -> list[str]:
         if "InvoiceId" in body:
             return [text for text in self.invoices if str(json.loads(text).get("InvoiceId")) == body["InvoiceId"]]
+        if "InvoiceDateFrom" not in body:
+            return self.invoices
         first, last = body["InvoiceDateFrom"][:10], body["InvoiceDateTo"][:10]
         return [text for text in self.invoices if first <= self.written_day(text, first) <= last]
 
