@@ -332,25 +332,18 @@ def _read_one_by_one(connection: duckdb.DuckDBPyConnection, odd: Sequence[tuple[
                 unnest([
                     {
                         'total': invoice.TotalAmount::decimal(38, 2),
-                        'vat': invoice.VATAmount::decimal(38, 2),
-                        'row_sum': list_sum([r.SumAmount::decimal(38, 2) for r in invoice.InvoiceRows]),
-                        'row_vat': list_sum([r.VatAmount::decimal(38, 2) for r in invoice.InvoiceRows]),
-                        'row_size': list_sum([
-                            abs(coalesce(r.SumAmount, 0))::decimal(38, 2) + abs(coalesce(r.VatAmount, 0))
-                            for r in invoice.InvoiceRows
-                        ])
+                        'vat': invoice.VATAmount,
+                        'rows': [[coalesce(r.SumAmount, 0), coalesce(r.VatAmount, 0)] for r in invoice.InvoiceRows]
                     },
                     {
-                        'total': invoice.TotalAmountCurrency::decimal(38, 2),
-                        'vat': invoice.VATAmountCurrency::decimal(38, 2),
-                        'row_sum': list_sum([r.SumAmountCurrency::decimal(38, 2) for r in invoice.InvoiceRows]),
-                        'row_vat': list_sum([r.VatAmountCurrency::decimal(38, 2) for r in invoice.InvoiceRows]),
-                        'row_size': list_sum([
-                            abs(coalesce(r.SumAmountCurrency, 0))::decimal(38, 2) + abs(coalesce(r.VatAmountCurrency, 0))
+                        'total': invoice.TotalAmountCurrency,
+                        'vat': invoice.VATAmountCurrency,
+                        'rows': [
+                            [coalesce(r.SumAmountCurrency, 0), coalesce(r.VatAmountCurrency, 0)]
                             for r in invoice.InvoiceRows
-                        ])
+                        ]
                     }
-                ], recursive := true),
+                ]) as side,
                 invoice.TotalAmountCurrency::decimal(38, 2)
                 - coalesce(list_sum([r.SumAmountCurrency::decimal(38, 2) for r in invoice.InvoiceRows]), 0) as beyond_rows,
                 least(abs(beyond_rows), abs(beyond_rows - invoice.VATAmountCurrency)) as rounding,
@@ -359,18 +352,29 @@ def _read_one_by_one(connection: duckdb.DuckDBPyConnection, odd: Sequence[tuple[
             from invoice
         ),
 
+        summed as (
+            select
+                *,
+                side.total as total,
+                side.vat as vat,
+                coalesce(list_sum([r[1]::decimal(38, 2) for r in side.rows]), 0) as row_sum,
+                coalesce(list_sum([r[2]::decimal(38, 2) for r in side.rows]), 0) as row_vat,
+                coalesce(list_sum([abs(r[1])::decimal(38, 2) + abs(r[2]) for r in side.rows]), 0) as row_size
+            from amount
+        ),
+
         sized as (
             select
                 *,
                 greatest(
                     abs(total - vat),
-                    abs(total - vat - coalesce(row_sum, 0)),
-                    abs(total - vat - coalesce(row_sum, 0) + coalesce(row_vat, 0)),
-                    abs(total - coalesce(row_sum, 0)),
-                    abs(vat - coalesce(row_vat, 0)),
-                    coalesce(row_size, 0)
+                    abs(total - vat - row_sum),
+                    abs(total - vat - row_sum + row_vat),
+                    abs(total - row_sum),
+                    abs(vat - row_vat),
+                    row_size
                 ) as largest
-            from amount
+            from summed
         )
 
         select distinct seq, 'InvoiceRows', 'has amounts whose sums do not fit DECIMAL(18,2)'
