@@ -19,10 +19,9 @@ from softone_pipeline.softone.redaction import Redactor
 LONGEST_WAIT = 600.0
 """Seconds. A server that asks for more is asked again after this long."""
 
-_WORTH_ANOTHER_TRY = {408, 425, 429}
+# 202 and 206 too: accepted for later, and a part of the body, are no answer.
+_WORTH_ANOTHER_TRY = {202, 206, 408, 425, 429}
 _SAYS_WHEN = {429, 503}
-# Accepted for later, and a part of the body: neither is the answer.
-_NOT_ALL_OF_IT = {202, 206}
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 # Redirects that say of themselves that they will pass: a maintenance page, a gateway that is being moved.
 _ELSEWHERE_FOR_NOW = {302, 303, 307}
@@ -48,10 +47,10 @@ def judge(response: httpx.Response, redactor: Redactor, *, address_setting: str)
     holds the address.
     """
     status = response.status_code
-    if response.is_success and status not in _NOT_ALL_OF_IT:
+    if response.is_success and status not in _WORTH_ANOTHER_TRY:
         return
     said = text_of(response, redactor)
-    if status in _WORTH_ANOTHER_TRY | _NOT_ALL_OF_IT or status >= 500:
+    if status in _WORTH_ANOTHER_TRY or status >= 500:
         raise TransientError(with_text(f"HTTP {status}", said), status=status, retry_after=asked_wait(response))
     if response.is_redirect:
         what = (
