@@ -237,6 +237,11 @@ def test_days_that_could_not_be_verified_are_told(hooked: Hook, plant: Plant) ->
 
 def verify_and_tell(plant: Plant) -> bool:
     result = verify(plant)
+    tell_of_success(result, plant)
+    return result.success
+
+
+def tell_of_success(result: dg.ExecuteInProcessResult, plant: Plant) -> None:
     (event,) = [event for event in result.all_events if event.event_type == dg.DagsterEventType.RUN_SUCCESS]
     context = dg.build_run_status_sensor_context(
         sensor_name="alert_when_days_are_not_whole",
@@ -245,7 +250,6 @@ def verify_and_tell(plant: Plant) -> bool:
         dagster_event=event,
     )
     sensor_of("alert_when_days_are_not_whole")(context)
-    return result.success
 
 
 def test_a_load_that_went_well_is_not_told(hooked: Hook, plant: Plant) -> None:
@@ -254,14 +258,7 @@ def test_a_load_that_went_well_is_not_told(hooked: Hook, plant: Plant) -> None:
         .resolve_job_def("refresh")
         .execute_in_process(instance=plant.instance, tags=range_tags(FIRST_DAY, LAST_DAY), run_config=QUIET)
     )
-    (event,) = [event for event in result.all_events if event.event_type == dg.DagsterEventType.RUN_SUCCESS]
-    context = dg.build_run_status_sensor_context(
-        sensor_name="alert_when_days_are_not_whole",
-        dagster_instance=plant.instance,
-        dagster_run=result.dagster_run,
-        dagster_event=event,
-    )
-    sensor_of("alert_when_days_are_not_whole")(context)
+    tell_of_success(result, plant)
     assert hooked.received == []
 
 
