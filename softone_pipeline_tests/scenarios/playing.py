@@ -11,7 +11,8 @@ import tempfile
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,16 +58,26 @@ def play(seed: int) -> Outcome:
 def play_scenario(drawn: Scenario) -> Outcome:
     """Play any scenario, in the same way."""
     outcome = Outcome(drawn.seed, drawn.door)
-    # Retries by the thousand are what is wanted here.
-    logging.getLogger("softone_pipeline").setLevel(logging.CRITICAL)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="scenario-") as folder:
+    with _without_log(), tempfile.TemporaryDirectory(prefix="scenario-") as folder:
         try:
             _play(drawn, Path(folder), outcome)
         except Exception:
             outcome.wrong.append(traceback.format_exc(limit=-6))
     outcome.seconds = time.monotonic() - started
     return outcome
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Retries by the thousand are what is wanted here. Other tests of this process want the log as it was."""
+    logger = logging.getLogger("softone_pipeline")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _play(drawn: Scenario, folder: Path, outcome: Outcome) -> None:
