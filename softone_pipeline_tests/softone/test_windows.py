@@ -199,15 +199,17 @@ def test_no_more_requests_are_sent_than_the_rate_allows(
     erp: FakeErp, connect: Connect, rate: float, windows: int, least: float
 ) -> None:
     client = connect(requests_per_second=rate, max_connections=4)
+    began = time.monotonic()
     results = list(client.read_windows((DAYS * 2)[:windows]))
     assert all(isinstance(result, Window) for result in results)
     times = sorted(asked.at for asked in erp.asked)
     # the first is the login; every window is two requests
     assert len(times) == 1 + 2 * windows
-    assert times[-1] - times[0] >= 0.95 * least
+    # From before the first was let through: it may arrive late, and the others need not.
+    assert times[-1] - began >= 0.95 * least
     if rate == 20:
-        # in no second more than the rate, but for the unpunctuality of threads
-        assert max(sum(start <= at < start + 1 for at in times) for start in times) <= 24
+        # In no second more than the rate, but for the unpunctuality of threads; a burst would double it.
+        assert max(sum(start <= at < start + 1 for at in times) for start in times) <= 30
 
 
 _PACED = """
@@ -236,6 +238,7 @@ def test_processes_that_share_a_pace_keep_the_rate_together(tmp_path: Path) -> N
     for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
+    began = time.monotonic()
     moments: list[float] = []
     threads = [
         threading.Thread(target=lambda each=process: moments.extend(map(float, each.communicate("\n")[0].split())))
@@ -246,8 +249,8 @@ def test_processes_that_share_a_pace_keep_the_rate_together(tmp_path: Path) -> N
     for thread in threads:
         thread.join()
     assert len(moments) == 40
-    # One alone takes 0.95 s.
-    assert max(moments) - min(moments) >= 0.95 * 39 / 20
+    # One alone takes 0.95 s. From before the first was let through: it may be told late, and the others need not.
+    assert max(moments) - began >= 0.95 * 39 / 20
 
 
 def test_a_clock_that_was_set_back_holds_nobody_up(tmp_path: Path) -> None:
