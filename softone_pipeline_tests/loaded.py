@@ -9,7 +9,7 @@ from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
 from softone_pipeline.settings import ErpSettings, PipelineSettings, stockholm_today
 from softone_pipeline.softone import SoftOneClient
 from softone_pipeline.tables import MACROS, MART_TABLES, TABLES
-from softone_pipeline.tables.core.refresh import refresh_core, set_variables
+from softone_pipeline.tables.core.refresh import refresh_core
 from softone_pipeline.tables.raw.loading import load_days
 from softone_pipeline.tables.raw.payments import load_payments
 from softone_pipeline.warehouse import Warehouse, publish
@@ -41,7 +41,6 @@ def load_company(folder: Path, *, payments: bool = True) -> PipelineSettings:
             company.advance()
     with warehouse.transaction() as connection:
         refresh_core(connection, settings)
-        set_variables(connection, settings)
         for table in MART_TABLES:
             table.rebuild(connection)
     publish(warehouse, settings.duckdb_path)

@@ -34,7 +34,7 @@ class ResultColumn:
 
     @property
     def is_decimal(self) -> bool:
-        return self.type.startswith("DECIMAL")
+        return self.type.startswith("DECIMAL") and not self._is_list
 
     @property
     def scale(self) -> int:
@@ -56,8 +56,14 @@ class ResultColumn:
     @property
     def is_text(self) -> bool:
         """Text, and whatever is written as text: JSON, lists, structs."""
+        if self._is_list:
+            return True
         plain = self.is_decimal or self.is_floating or self.is_integer or self.is_moment
         return not plain and self.type not in {"BOOLEAN", "DATE", "TIME"} and not self.type.startswith("TIMESTAMP")
+
+    @property
+    def _is_list(self) -> bool:
+        return self.type.endswith("]")
 
 
 @dataclass(frozen=True)

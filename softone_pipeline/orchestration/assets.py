@@ -28,7 +28,7 @@ from softone_pipeline.softone import Traffic
 from softone_pipeline.tables import MART_TABLES
 from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
 from softone_pipeline.tables.core.invoices import INVOICES
-from softone_pipeline.tables.core.refresh import refresh_core, set_variables
+from softone_pipeline.tables.core.refresh import refresh_core
 from softone_pipeline.tables.mart.customer_balance import CUSTOMER_BALANCE
 from softone_pipeline.tables.mart.vat_return_draft import VAT_RETURN_DRAFT
 from softone_pipeline.tables.mart.vat_summary import VAT_SUMMARY
@@ -249,7 +249,6 @@ def _mart(table: Table, settings: PipelineSettings, place: Placement) -> dg.Asse
     )
     def mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         with place.warehouse(context).warehouse.transaction() as connection:
-            set_variables(connection, settings)
             rows = table.rebuild(connection)
             results = [
                 *checks.declared_check_results(table, place, connection),

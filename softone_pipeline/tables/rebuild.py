@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from softone_pipeline.tables import MACROS, MART_TABLES, TABLES
-from softone_pipeline.tables.core.refresh import refresh_core, set_variables
+from softone_pipeline.tables.core.refresh import refresh_core
 from softone_pipeline.warehouse import Published, Warehouse, publish
 
 if TYPE_CHECKING:
@@ -26,9 +26,8 @@ def warehouse_of(settings: PipelineSettings) -> Warehouse:
 
 
 def rebuild_derived(connection: duckdb.DuckDBPyConnection, settings: PipelineSettings) -> None:
-    """core of the settings' company, and the marts. Run it in a transaction."""
+    """core as far as it is behind raw, and the marts. Run it in a transaction."""
     refresh_core(connection, settings)
-    set_variables(connection, settings)
     for table in MART_TABLES:
         table.rebuild(connection)
 

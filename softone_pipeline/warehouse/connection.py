@@ -234,10 +234,14 @@ class Warehouse:
         )
 
     def _drop_derived_tables_of_another_shape(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """They are created anew and filled from raw. Then all of them are, for one is derived from another."""
+        """They are created anew and filled from raw. Then all of them are, for one is derived from another.
+
+        Not one that has no SELECT and is as declared: nothing would fill it.
+        """
         derived = [table for table in self.tables if table.schema != _FACTS]
-        if any(_shape(connection, table) not in (None, table.shape) for table in derived):
-            for table in derived:
+        changed = [table for table in derived if _shape(connection, table) not in (None, table.shape)]
+        for table in derived if changed else []:
+            if table.select is not None or table in changed:
                 connection.execute(f"drop table if exists {table.qualified_name}")
 
     def _refuse_facts_of_another_shape(self, connection: duckdb.DuckDBPyConnection) -> None:

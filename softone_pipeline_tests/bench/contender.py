@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from softone_pipeline.settings import ErpSettings, PipelineSettings
 from softone_pipeline.softone import SoftOneClient, Window
 from softone_pipeline.tables import MART_TABLES
-from softone_pipeline.tables.core.refresh import refresh_core, set_variables
+from softone_pipeline.tables.core.refresh import refresh_core
 from softone_pipeline.tables.raw.loading import load_days
 from softone_pipeline.tables.rebuild import warehouse_of
 from softone_pipeline.warehouse import publish
@@ -60,7 +60,6 @@ class Library:
         for table in MART_TABLES:
             started = time.perf_counter()
             with self.warehouse.transaction() as connection:
-                set_variables(connection, self.settings)
                 table.rebuild(connection)
             self._note(table.qualified_name, started)
         self._note("mart", began)

@@ -31,7 +31,7 @@ select * from (values
 @pytest.fixture
 def database(settings: PipelineSettings, warehouse: Warehouse) -> Path:
     with warehouse.connect() as connection:
-        connection.execute("insert into core.build_state values ('Åkeri', '=1+1', now())")
+        connection.execute("insert into core.build_state (company, sql_digest) values ('Åkeri', '=1+1')")
     publish(warehouse, settings.duckdb_path)
     return settings.duckdb_path
 
@@ -60,6 +60,17 @@ def test_excel_holds_exact_numbers_real_dates_and_no_formula(database: Path, tmp
     assert third[2:4] == ['Åsa "Ö"; Björk, AB', "1899-12-31"]
     assert done.as_text == 2
     assert "amount" in [cell.value for cell in book["About"]["A"]]
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t.csv"])
+def test_a_list_of_amounts_is_written_as_text(database: Path, tmp_path: Path, name: str) -> None:
+    query = "select [9.03::decimal(18, 2), null] as amounts, [timestamptz '2026-03-29 01:30:00+00'] as moments"
+    done = export(database, tmp_path / name, query=query)
+    expected = ("[9.03, NULL]", "['2026-03-29 03:30:00+02']")
+    if name.endswith(".xlsx"):
+        assert list(openpyxl.load_workbook(done.path)["Data"].values)[1] == expected
+    else:
+        assert list(csv.reader(done.path.read_text(encoding="utf-8").splitlines()))[1] == list(expected)
 
 
 def test_an_amount_reaches_excel_digit_by_digit_and_not_through_a_double(database: Path, tmp_path: Path) -> None:

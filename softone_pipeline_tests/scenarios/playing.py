@@ -22,7 +22,7 @@ from softone_pipeline.sandbox import Company, Sandbox
 from softone_pipeline.settings import ErpSettings, PipelineSettings
 from softone_pipeline.softone import SoftOneClient
 from softone_pipeline.tables import MACROS, MART_TABLES, TABLES
-from softone_pipeline.tables.core.refresh import refresh_core, set_variables
+from softone_pipeline.tables.core.refresh import refresh_core
 from softone_pipeline.tables.raw.loading import load_days
 from softone_pipeline.warehouse import Warehouse
 from softone_pipeline_tests.scenarios.drawing import COMPANY, LASTING, Door, Round, Scenario, scenario
@@ -178,7 +178,6 @@ class _Plant:
         if len(failed) < len(self._days):
             with warehouse.transaction() as connection:
                 refresh_core(connection, self.settings)
-                set_variables(connection, self.settings)
                 for table in MART_TABLES:
                     table.rebuild(connection)
         return failed

@@ -13,7 +13,7 @@ from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.softone import InvoiceAnswer, ReceivedInvoice, Traffic, Window
 from softone_pipeline.softone.pages import split_page
 from softone_pipeline.tables import MART_TABLES
-from softone_pipeline.tables.core.refresh import refresh_core, set_variables
+from softone_pipeline.tables.core.refresh import refresh_core
 from softone_pipeline.tables.raw.landing import Landed, land
 from softone_pipeline.tables.raw.staging import Staged
 from softone_pipeline.warehouse import Warehouse
@@ -71,7 +71,6 @@ class House:
     def refresh(self) -> None:
         with self.warehouse.transaction() as connection:
             refresh_core(connection, self.settings)
-            set_variables(connection, self.settings)
             for table in MART_TABLES:
                 table.rebuild(connection)
 

@@ -15,7 +15,6 @@ import duckdb
 from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.tables import MACROS, MART_TABLES, TABLES
 from softone_pipeline.tables.checks import CHECKS
-from softone_pipeline.tables.core.refresh import set_variables
 from softone_pipeline.warehouse import Warehouse
 
 _ROWS_EACH = 5
@@ -177,7 +176,6 @@ def measure(invoices: int, folder: Path) -> dict[str, tuple[float, float]]:
     seconds: dict[str, tuple[float, float]] = {}
     for table in MART_TABLES:
         with warehouse.transaction() as connection:
-            set_variables(connection, settings)
             started = _clocks()
             table.rebuild(connection)
             seconds[table.qualified_name] = _since(started)

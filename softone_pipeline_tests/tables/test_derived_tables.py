@@ -16,7 +16,11 @@ from softone_pipeline.errors import SumTooLargeError
 from softone_pipeline.softone import ReceivedInvoice, Traffic, Window
 from softone_pipeline.softone.dates import read_day
 from softone_pipeline.tables import TABLES
+from softone_pipeline.tables.core.refresh import refresh_core
+from softone_pipeline.tables.raw.landing import land
+from softone_pipeline.tables.raw.staging import Staged
 from softone_pipeline.tables.raw.standing import DayStanding, standing
+from softone_pipeline.tables.rebuild import rebuild_derived
 from softone_pipeline_tests import oracle
 from softone_pipeline_tests.invoices import EXAMPLE_DAY, EXAMPLE_ID, Number, example_invoice, invoice, row
 from softone_pipeline_tests.oracle.comparing import VAT_KEY, differences, one_rounding_line
@@ -110,8 +114,6 @@ def test_every_select_gives_the_declared_columns_and_types(house: House) -> None
 
 
 def test_a_refresh_after_nothing_happened_derives_nothing(house: House) -> None:
-    from softone_pipeline.tables.core.refresh import refresh_core
-
     house.land(house.window(1, [invoice(1), invoice(2)]))
     with house.warehouse.transaction() as connection:
         assert refresh_core(connection, house.settings).invoices_refreshed == 2
@@ -139,24 +141,68 @@ def test_a_missing_invoice_stays_in_core_and_is_not_counted(house: House) -> Non
 
 
 def test_two_companies_share_a_database_without_mixing(house: House) -> None:
-    from softone_pipeline.tables.core.refresh import refresh_core
-    from softone_pipeline.tables.raw.landing import land
-    from softone_pipeline.tables.raw.staging import Staged
-
     house.land(house.window(1, [invoice(1)]))
     other = house.settings.model_copy(update={"company": "other"})
-    with house.warehouse.transaction() as connection:
-        land(
-            connection,
-            company="other",
-            run_id="r",
-            staged=Staged([house.window(1, [invoice(1, CustomerName="B"), invoice(2)])]),
-        )
+    _land_for(house, "other", [invoice(1, CustomerName="B"), invoice(2)])
     for settings in (house.settings, other, house.settings):
         with house.warehouse.transaction() as connection:
             refresh_core(connection, settings)
     found = house.rows("select company, invoice_id, customer_name from core.invoices order by all")
     assert found == [("default", 1, "Per Persson"), ("other", 1, "B"), ("other", 2, "Per Persson")]
+
+
+def test_companies_in_one_database_keep_each_their_own_vat_rates(house: House) -> None:
+    # 1,240.00 without rows: 24 % of 1,000.00 is a rate in Finland, and in Sweden none
+    finnish: dict[str, Any] = {
+        "TotalAmount": 1240,
+        "TotalAmountCurrency": 1240,
+        "VATAmount": 240,
+        "VATAmountCurrency": 240,
+    }
+    swedish: dict[str, Any] = {
+        "TotalAmount": 1250,
+        "TotalAmountCurrency": 1250,
+        "VATAmount": 250,
+        "VATAmountCurrency": 250,
+    }
+    house.land(house.window(1, [invoice(1, **swedish, InvoiceRows=[])]))
+    _land_for(house, "oy", [invoice(1, **finnish, InvoiceRows=[])])
+    oy = house.settings.model_copy(update={"company": "oy", "vat_rates": (D(24), D("13.5"), D(10))})
+    for settings in (house.settings, oy, house.settings):
+        with house.warehouse.transaction() as connection:
+            rebuild_derived(connection, settings)
+    assert house.rows("select company, vat_class, net_amount, vat_amount from mart.vat_summary order by company") == [
+        ("default", "25", D(1000), D(250)),
+        ("oy", "24", D(1000), D(240)),
+    ]
+
+
+def test_after_an_upgrade_every_company_in_the_database_is_derived_again_with_its_own_settings(house: House) -> None:
+    house.land(house.window(1, [invoice(1)]))
+    _land_for(house, "oy", [invoice(1), invoice(2)])
+    oy = house.settings.model_copy(update={"company": "oy", "accounting_currency": "EUR", "vat_rates": (D(24), D(25))})
+    for settings in (oy, house.settings):
+        with house.warehouse.transaction() as connection:
+            refresh_core(connection, settings)
+    built = house.rows("select * exclude (built_at) from core.build_state order by company")
+    before = house.rows("from core.invoices order by all"), house.rows("from core.invoice_rows order by all")
+    with house.warehouse.connect() as connection:
+        connection.execute("alter table core.invoices drop column net_amount")
+        connection.execute("update core.build_state set sql_digest = 'of the version before'")
+        connection.execute("update raw.warehouse_version set declarations = 'of the version before'")
+    with house.warehouse.transaction() as connection:
+        assert connection.execute("select count(*) from core.invoices").fetchone() == (0,)
+        assert refresh_core(connection, house.settings).invoices_refreshed == 3
+    assert (house.rows("from core.invoices order by all"), house.rows("from core.invoice_rows order by all")) == before
+    assert house.rows("select * exclude (built_at) from core.build_state order by company") == built
+    for settings in (oy, house.settings):
+        with house.warehouse.transaction() as connection:
+            assert refresh_core(connection, settings).invoices_refreshed == 0
+
+
+def _land_for(house: House, company: str, wires: list[dict[str, Any]]) -> None:
+    with house.warehouse.transaction() as connection:
+        land(connection, company=company, run_id="r", staged=Staged([house.window(1, wires)]))
 
 
 def _land_all(house: House, texts: Iterable[str]) -> None:

@@ -21,15 +21,15 @@ def published(settings: PipelineSettings, warehouse: Warehouse) -> Path:
     return settings.duckdb_path
 
 
-def _publish(settings: PipelineSettings, warehouse: Warehouse, fingerprint: str) -> None:
+def _publish(settings: PipelineSettings, warehouse: Warehouse, digest: str) -> None:
     with warehouse.connect() as connection:
         connection.execute("delete from core.build_state")
-        connection.execute("insert into core.build_state values ('default', ?, now())", [fingerprint])
+        connection.execute("insert into core.build_state (company, sql_digest) values ('default', ?)", [digest])
     publish(warehouse, settings.duckdb_path)
 
 
-def _fingerprint(connection: duckdb.DuckDBPyConnection) -> str:
-    row = connection.execute("select fingerprint from core.build_state").fetchone()
+def _digest(connection: duckdb.DuckDBPyConnection) -> str:
+    row = connection.execute("select sql_digest from core.build_state").fetchone()
     assert row is not None
     return str(row[0])
 
@@ -47,12 +47,12 @@ def test_whoever_has_the_old_copy_open_keeps_reading_it(
     published: Path, settings: PipelineSettings, warehouse: Warehouse
 ) -> None:
     analyst = duckdb.connect(str(published), read_only=True)
-    assert _fingerprint(analyst) == "first"
+    assert _digest(analyst) == "first"
     _publish(settings, warehouse, "second")
-    assert _fingerprint(analyst) == "first"
+    assert _digest(analyst) == "first"
     analyst.close()
     with duckdb.connect(str(published), read_only=True) as connection:
-        assert _fingerprint(connection) == "second"
+        assert _digest(connection) == "second"
 
 
 def test_a_wal_that_a_killed_analyst_left_does_not_stop_the_next_copy(
@@ -70,7 +70,7 @@ os.kill(os.getpid(), 9)
     assert wal.exists()
     _publish(settings, warehouse, "second")
     with duckdb.connect(str(published), read_only=True) as connection:
-        assert _fingerprint(connection) == "second"
+        assert _digest(connection) == "second"
 
 
 def test_only_the_two_databases_lie_in_the_folder(published: Path, warehouse: Warehouse) -> None:
@@ -87,4 +87,4 @@ def test_a_copy_that_cannot_be_written_leaves_the_old_one(published: Path, wareh
     with pytest.raises(WarehouseAccessError, match="earlier copy still stands"):
         publish(warehouse, published)
     with duckdb.connect(str(published), read_only=True) as connection:
-        assert _fingerprint(connection) == "first"
+        assert _digest(connection) == "first"

@@ -17,13 +17,13 @@ from softone_pipeline.warehouse import Warehouse, publish, wal
 
 def _fill(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
-        "insert into core.build_state select 'x' || range, 'of somebody ' || hash(range), now() from range(50000)"
+        "insert into core.build_state (company, sql_digest) select 'x' || range, 'of somebody ' || hash(range) from range(50000)"
     )
 
 
 def test_a_rewritten_file_holds_no_byte_of_what_was_deleted(warehouse: Warehouse) -> None:
     with warehouse.connect() as connection:
-        connection.execute("insert into core.build_state values ('x', repeat('SECRETNAME', 3), now())")
+        connection.execute("insert into core.build_state (company, sql_digest) values ('x', repeat('SECRETNAME', 3))")
         connection.execute("checkpoint")
         connection.execute("delete from core.build_state")
     inode = warehouse.path.stat().st_ino
@@ -68,7 +68,7 @@ def test_no_file_is_ever_readable_more_widely_than_asked_for(settings: PipelineS
         with warehouse.transaction() as connection:
             _fill(connection)
         with warehouse.connect() as connection:
-            connection.execute("insert into core.build_state values ('y', 'z', now())")
+            connection.execute("insert into core.build_state (company, sql_digest) values ('y', 'z')")
             seen[wal(warehouse.path).name] = {stat.S_IMODE(wal(warehouse.path).stat().st_mode)}
             _fill(connection)
         publish(warehouse, settings.duckdb_path, mode=0o440)

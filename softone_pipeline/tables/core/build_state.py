@@ -10,7 +10,10 @@ BUILD_STATE = Table(
     key=("company",),
     columns=(
         COMPANY,
-        Column("fingerprint", "VARCHAR", "Digest of the SQL and the settings.", nullable=False),
+        Column("accounting_currency", "VARCHAR", "SOFTONE_ACCOUNTING_CURRENCY then.", nullable=False),
+        Column("vat_rates", "DECIMAL(5,2)[]", "SOFTONE_VAT_RATES then, in per cent.", nullable=False),
+        Column("tax_reduction_words", "VARCHAR[]", "SOFTONE_TAX_REDUCTION_WORDS then.", nullable=False),
+        Column("sql_digest", "VARCHAR", "Digest of the SQL that derived them.", nullable=False),
         Column("built_at", "TIMESTAMPTZ", "When the tables were last derived whole.", nullable=False),
     ),
 )

@@ -64,6 +64,12 @@ INVOICES = Table(
             nullable=False,
         ),
         Column(
+            "header_vat_class",
+            "VARCHAR",
+            "The VAT class of an invoice without rows: that of the one rate r with |VAT - r·(total - VAT)| <= 0.01 + 0.5·r in "
+            "invoice currency, '0' without VAT, 'unknown' where no rate fits or several do. NULL where rows say it.",
+        ),
+        Column(
             "sign_normalised",
             "BOOLEAN",
             "True for a credit that was sent with positive amounts.",

@@ -73,7 +73,14 @@ footed as (
             when 'net' then total_amount_currency - row_sum_currency - vat_amount_currency
             when 'gross' then total_amount_currency - row_sum_currency
             else 0
-        end::decimal(18, 2) as rounding_amount_currency
+        end::decimal(18, 2) as rounding_amount_currency,
+        -- without rows: which of the rates the header agrees with
+        case when price_basis = 'header' then list_filter(
+            coalesce(getvariable('vat_rates'), [25, 12, 6]::decimal(5, 2)[]),
+            lambda rate: abs(
+                vat_amount_currency::decimal(38, 4) - rate * 0.01::decimal(3, 2) * (total_amount_currency - vat_amount_currency)
+            ) <= 0.01 + 0.005 * rate
+        ) end as header_rates
     from signed
 )
 
@@ -113,6 +120,12 @@ select
     row_vat_currency::decimal(18, 2) as row_vat_amount_currency,
     row_count,
     price_basis,
+    case
+        when price_basis <> 'header' then null
+        when vat_amount_currency = 0 then '0'
+        when len(header_rates) = 1 then core.rate_class(header_rates[1])
+        else 'unknown'
+    end as header_vat_class,
     sign_normalised,
     row_count = 0
     or abs(vat_amount_currency - row_vat_currency) <= 0.01 * ((row_count + 2) // 2) as header_vat_within_tolerance,

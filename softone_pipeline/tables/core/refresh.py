@@ -7,11 +7,10 @@ order, or whether an earlier refresh was lost. Both tables are written in the ca
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from softone_pipeline.tables.core.build_state import BUILD_STATE
 from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
 from softone_pipeline.tables.core.invoices import INVOICES
 from softone_pipeline.tables.macros import MACROS
@@ -63,16 +62,42 @@ class Refreshed:
 
 
 def refresh_core(connection: duckdb.DuckDBPyConnection, settings: PipelineSettings) -> Refreshed:
-    """Derive the invoices of the settings' company again where raw has moved on. Run it in a transaction."""
-    company = {"company": settings.company}
-    set_variables(connection, settings)
-    fingerprint = _fingerprint(settings)
-    built = connection.execute("select fingerprint from core.build_state where company = $company", company).fetchone()
-    whole = built != (fingerprint,)
+    """Derive the invoices of the settings' company again where raw has moved on. Run it in a transaction.
+
+    After an upgrade also those of the other companies in the database, with the settings that they were last derived with:
+    none is to be without its tables until its own next run.
+    """
+    sql_digest = _sql_digest()
+    variables = _variables(settings)
+    built = connection.execute(f"select {', '.join(variables)}, sql_digest from core.build_state").fetchall()
+    built_with = {row[0]: (dict(zip(variables, row[:-1], strict=True)), row[-1]) for row in built}
+    is_current = built_with.pop(settings.company, None) == (variables, sql_digest)
+    refreshed = _refresh_company(connection, variables, whole=not is_current)
+    for other, its_digest in built_with.values():
+        if its_digest != sql_digest:
+            refreshed += _refresh_company(connection, other, whole=True)
+    return Refreshed(
+        invoices_refreshed=refreshed,
+        invoices=_count(connection, INVOICES.qualified_name),
+        invoice_rows=_count(connection, INVOICE_ROWS.qualified_name),
+    )
+
+
+def set_variables(connection: duckdb.DuckDBPyConnection, settings: PipelineSettings) -> None:
+    """Set what SELECTs read by getvariable(): without them they use Swedish defaults."""
+    _set(connection, _variables(settings))
+
+
+def _refresh_company(connection: duckdb.DuckDBPyConnection, variables: Mapping[str, Any], *, whole: bool) -> int:
+    """Derive one company's invoices again, the `whole` of them or those that differ; returns how many."""
+    company = {"company": variables["company"]}
+    _set(connection, variables)
     if whole:
         connection.execute("delete from core.build_state where company = $company", company)
+        names = (*variables, "sql_digest")
         connection.execute(
-            f"insert into {BUILD_STATE.qualified_name} values (?, ?, now())", [settings.company, fingerprint]
+            f"insert into core.build_state ({', '.join(names)}, built_at) values ({', '.join(f'${n}' for n in names)}, now())",
+            {**variables, "sql_digest": _sql_digest()},
         )
     connection.execute(
         f"""
@@ -94,20 +119,16 @@ def refresh_core(connection: duckdb.DuckDBPyConnection, settings: PipelineSettin
     connection.execute("reset variable invoice_ids")
     refreshed = _count(connection, "different")
     connection.execute("drop table different")
-    return Refreshed(
-        invoices_refreshed=refreshed,
-        invoices=_count(connection, INVOICES.qualified_name),
-        invoice_rows=_count(connection, INVOICE_ROWS.qualified_name),
-    )
+    return refreshed
 
 
-def set_variables(connection: duckdb.DuckDBPyConnection, settings: PipelineSettings) -> None:
-    """Set what the SELECTs of core and mart read by getvariable(): without them they use Swedish defaults."""
-    for name, value in _variables(settings).items():
+def _set(connection: duckdb.DuckDBPyConnection, variables: Mapping[str, Any]) -> None:
+    for name, value in variables.items():
         connection.execute(f"set variable {name} = $value", {"value": value})
 
 
 def _variables(settings: PipelineSettings) -> dict[str, Any]:
+    """What an invoice is derived with. The columns of core.build_state are named alike."""
     return {
         "company": settings.company,
         "accounting_currency": settings.accounting_currency,
@@ -116,9 +137,9 @@ def _variables(settings: PipelineSettings) -> dict[str, Any]:
     }
 
 
-def _fingerprint(settings: PipelineSettings) -> str:
-    parts = [*MACROS, INVOICES.select, INVOICE_ROWS.select, json.dumps(_variables(settings), default=str)]
-    return hashlib.sha256("\x1e".join(str(part) for part in parts).encode()).hexdigest()
+def _sql_digest() -> str:
+    tables = (part for table in (INVOICES, INVOICE_ROWS) for part in (table.select, *table.create_statements()))
+    return hashlib.sha256("\x1e".join(map(str, (*MACROS, *tables))).encode()).hexdigest()
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -25,20 +25,6 @@ invoice as (
     from core.invoices
 ),
 
--- an invoice without rows: the one rate that its header agrees with
-header_rate as (
-    select
-        *,
-        list_filter(
-            coalesce(getvariable('vat_rates'), [25, 12, 6]::decimal(5, 2)[]),
-            lambda rate: abs(
-                vat_amount_currency::decimal(38, 4) - rate * 0.01::decimal(3, 2) * (total_amount_currency - vat_amount_currency)
-            ) <= 0.01 + 0.005 * rate
-        ) as rates
-    from invoice
-    where price_basis = 'header'
-),
-
 header_line as (
     select
         company,
@@ -46,17 +32,14 @@ header_line as (
         currency,
         billing_type_name,
         status_class,
-        case
-            when vat_amount_currency = 0 then '0'
-            when len(rates) = 1 then core.rate_class(rates[1])
-            else 'unknown'
-        end as vat_class,
+        header_vat_class as vat_class,
         net_amount,
         vat_amount,
         net_amount_currency,
         vat_amount_currency,
-        if(vat_amount_currency <> 0 and len(rates) <> 1, 1, 0) as flagged_count
-    from header_rate
+        if(header_vat_class = 'unknown', 1, 0) as flagged_count
+    from invoice
+    where price_basis = 'header'
 ),
 
 rounding_line as (
