@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from decimal import Decimal
 
 import pytest
 
@@ -150,12 +151,13 @@ BAD = {
     "BillingType": invoice(1, BillingType=True),
     "OriginStatus": invoice(1, OriginStatus=Number("2.5")),
     "InvoiceDate": invoice(1, InvoiceDate="2026-02-30T00:00:00"),
-    "DueDate": invoice(1, DueDate="2026-13-01T00:00:00"),
+    "DueDate": invoice(1, DueDate="2026-02-23T99:99:99"),
     "VATAmount": invoice(1, VATAmount=None),
     "InvoiceRows": invoice(1, InvoiceRows={"a": 1}),
     "CustomerName": invoice(1, CustomerName=["a"]),
     "TotalAmountCurrency": invoice(1, TotalAmountCurrency=Number("12345678901234567.00")),
     "VATAmountCurrency": invoice(1, VATAmountCurrency="NaN"),
+    "InvoiceRows[0].Text": invoice(1, rows=[row("100.00", "25.00", Text="t\0x")]),
 }
 
 
@@ -215,6 +217,28 @@ def test_an_object_without_a_readable_id_suspends_closures_for_its_day(house: Ho
     house.land(house.window(3, [invoice(2)]))
     assert house.asked_by_id == [1]
     assert house.rows("select count(*) from raw.quarantine") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("found", "sent", "field"),
+    [
+        ('"TotalAmount":125.00', r'"Total\u0041mount":125.005', "TotalAmount"),
+        ('"TotalAmount":125.00', r'"Total\u0041mount":true', "TotalAmount"),
+        ('"SumAmount":100.00', r'"\u0053umAmount" :100.005', "InvoiceRows[0].SumAmount"),
+        ('"Quantity":1.000000', r'"Quantit\u0079":1.0000005', "InvoiceRows[0].Quantity"),
+    ],
+)
+def test_a_fields_name_that_is_written_with_an_escape_is_held_to_its_type(
+    house: House, found: str, sent: str, field: str
+) -> None:
+    for text, quarantined in ((sent, [(field,)]), (sent.partition(":")[0] + ":" + found.partition(":")[2], [])):
+        wire = dumps(invoice(1))
+        assert found in wire
+        (odd,) = split_page(f"[{wire.replace(found, text, 1)}]".encode())
+        house.land(Window(EXAMPLE_DAY, EXAMPLE_DAY, at(1), True, (odd.received,), Traffic()))
+        assert house.rows("select field from raw.quarantine") == quarantined
+    house.refresh()
+    assert house.rows("select total_amount, net_amount from core.invoices") == [(Decimal("125.00"), Decimal("100.00"))]
 
 
 def test_odd_but_exact_payloads_are_kept_as_received_and_read_plainly(house: House) -> None:

@@ -18,7 +18,8 @@ from softone_pipeline.tables.raw.staging import Staged
 
 # What from_json_strict would take without a word although it is not what the field's type can hold: a boolean
 # or an unquoted word for a number, a quoted number, surplus decimals (it rounds), a fraction for an integer, an
-# exponent or so many digits that the reader's own double would lose some, a number for a text, a null row.
+# exponent or so many digits that the reader's own double would lose some, a number for a text, a null row, a NUL
+# character; and any of these under a field's name that is written with an escape.
 # Such invoices are read one by one instead (softone.models), which either makes them plain or names the field.
 _AMOUNT = r'"(?:TotalAmount|VATAmount|VatAmount|SumAmount)(?:Currency)?"'
 _QUANTITY = r'"(?:Quantity|UnitPrice|UnitPriceCurrency)"'
@@ -36,9 +37,11 @@ _NOT_PLAIN = "|".join(
         r"[:,\[]\s*-?[0-9.]+[eE]",
         r"[:,\[]\s*-?[0-9.]{16}",
         r"[\[,]\s*null\s*[,\]]",
+        r"\\u0000",
+        r'"[^"\\]*\\[^"]*"\s*:',
     )
 )
-_PLAIN_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?)?"
+_PLAIN_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?)?"
 
 
 @dataclass(frozen=True, slots=True)
