@@ -168,6 +168,14 @@ _KINDS = (
         by_default="always",
     ),
     FaultKind(
+        "page-cap-skips",
+        "paging",
+        "never more than this many invoices per page (100), though each page begins where the size asked for would have it",
+        value="count",
+        default=100,
+        by_default="always",
+    ),
+    FaultKind(
         "page-fixed",
         "paging",
         "always this many invoices per page, whatever was asked for (50)",

@@ -524,6 +524,10 @@ class Sandbox:
         if "page-cap" in faults and size > faults["page-cap"].count:
             size = faults["page-cap"].count
             answer.faults.append("page-cap")
+        step = size
+        if "page-cap-skips" in faults and size > faults["page-cap-skips"].count:
+            size = faults["page-cap-skips"].count
+            answer.faults.append("page-cap-skips")
         if "newest-first" in faults and len(found) > 1:
             # What doubles an invoice still comes before it.
             found = sorted(found, key=lambda record: (record.moment, record.id), reverse=True)
@@ -540,12 +544,12 @@ class Sandbox:
                 return []
             page = 1
         index = page - self._base
-        if "last-page-repeated" in faults and found and index * size >= len(found):
-            index = (len(found) - 1) // size
+        if "last-page-repeated" in faults and found and index * step >= len(found):
+            index = (len(found) - 1) // step
             answer.faults.append("last-page-repeated")
         if "shifting-pages" in faults and len(found) > size + 1:
             found = self._shifted(found, index, size, query, answer)
-        return found[index * size : (index + 1) * size]
+        return found[index * step :][:size]
 
     @property
     def _base(self) -> int:
@@ -558,16 +562,19 @@ class Sandbox:
     def _shifted(self, found: list[Record], index: int, size: int, query: Query, answer: _Answer) -> list[Record]:
         """The window as this reading sees it: somewhere on the way an invoice already passed comes, or goes."""
         with self._lock:
-            self._usual_size[query] = usual = max(size, self._usual_size[query])
-            self._readings[query] += index == 0 and size == usual
+            # What is asked for one by one, to look a second time, belongs to the reading before it.
+            is_look = size == 1 < self._usual_size[query]
+            if not is_look:
+                self._usual_size[query] = size
+            usual = self._usual_size[query]
+            self._readings[query] += index == 0 and not is_look
             reading = max(1, self._readings[query])
         pages = -(-len(found) // usual)
         if reading > self._faults["shifting-pages"].count or pages < 2:
             return found
         comes_late = draw(self._fault_seed, "comes or goes", query, reading) < 0.5
         before = int(draw(self._fault_seed, "when", query, reading) * (pages - 1))
-        # What is asked for in smaller pages, to look a second time, is looked at afterwards.
-        is_early = size == usual and index <= before
+        is_early = not is_look and index <= before
         if comes_late != is_early:
             return found
         moved = int(draw(self._fault_seed, "which", query, reading) * (before + 1) * usual)

@@ -226,7 +226,14 @@ class SoftOneClient:
         around = self._around(first_day, last_day, meter, halt)
         fail = functools.partial(WindowError, company=self._settings.company, first_day=first_day, last_day=last_day)
         try:
-            reading = read_stable(question.ask, self._habits, around=around.ask_for_few, note=question.note)
+            reading = read_stable(
+                question.ask,
+                self._habits,
+                around=around.ask_for_few,
+                # A server that pages first and leaves out afterwards has small pages in the middle.
+                to_the_last=not include_preliminary,
+                note=question.note,
+            )
         except RequestError as error:
             # That no page can be had at all is nothing about this one.
             is_general = isinstance(error, EndpointNotFoundError | NoConnectionError)
@@ -262,10 +269,11 @@ class SoftOneClient:
         has_unreadable_id = False
         try:
             for page in read_pages(question.ask, self._habits, around=around.ask_for_few, is_proof=True):
-                for invoice in page.invoices:
-                    if invoice.received.invoice_id == invoice_id:
-                        return InvoiceAnswer(invoice_id, asked_at, invoice.received)
-                    has_unreadable_id |= invoice.received.invoice_id is None
+                found = [invoice.received for invoice in page.invoices if invoice.received.invoice_id == invoice_id]
+                if found:
+                    # Of one that comes twice the last counts, as in a window.
+                    return InvoiceAnswer(invoice_id, asked_at, found[-1])
+                has_unreadable_id |= any(invoice.received.invoice_id is None for invoice in page.invoices)
             if not has_unreadable_id:
                 return InvoiceAnswer(invoice_id, asked_at, None)
             failure: RequestError = RequestFailedError("The answer holds an invoice whose id cannot be read.")
@@ -311,10 +319,12 @@ class _Question:
         self.page: int | None = None
 
     def ask(self, number: int, size: int | None = None) -> list[PageInvoice]:
-        if size is None:
+        usual = self._settings.page_size
+        size = size or usual
+        if size > 1 or usual == 1:
             self.page = number
-        body = {**self._body, "PageNumber": number, "PageNrOfRecords": size or self._settings.page_size}
-        where = f"page {number}" if size is None else f"page {number} of size {size}"
+        body = {**self._body, "PageNumber": number, "PageNrOfRecords": size}
+        where = f"page {number}" if size == usual else f"page {number} of size {size}"
         task = Task(f"{self._what}, {where}", self._meter, self._halt)
         return self._sender.post(FILTER, body, split_page, task, query=_FILTER_QUERY)
 

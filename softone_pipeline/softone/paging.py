@@ -26,6 +26,8 @@ _TELLING_PAGE = 10
 
 _MOVED = "the pages moved while they were read"
 _UNCHECKABLE = "the page borders cannot be checked"
+_OVERLAP = "two pages brought the same invoice"
+_MORE = "behind the last page there is another invoice"
 # So many readings in a row that agree are believed in spite of a doubt; otherwise two. Two may miss the same invoice, if it
 # comes and goes at the same moment of each. (A server with a page size of its own can look as if its pages had moved.)
 _ENOUGH = {_UNCHECKABLE: 3, _MOVED: 3}
@@ -40,7 +42,7 @@ class Ask(Protocol):
 class Habits:
     """What has been learnt about the server's paging, kept for the client's life. Shared between threads.
 
-    `page_size` is the usual size that pages are asked for with.
+    `page_size` is the size that pages are asked for with, until the server is known to send no more than a smaller one.
     """
 
     def __init__(self, page_size: int) -> None:
@@ -48,6 +50,7 @@ class Habits:
         self._page_size = page_size
         self._first_page: int | None = None
         self._largest_page = 0
+        self._lengths_vary = False
         self._has_page_0 = False
 
     @property
@@ -68,6 +71,15 @@ class Habits:
     def note_page_0(self) -> None:
         self._has_page_0 = True
 
+    @property
+    def page_size(self) -> int:
+        return self._page_size
+
+    def learn_cap(self, size: int) -> None:
+        """Ask for no more than this from now on: pages of this size follow one another, larger ones do not."""
+        with self._lock:
+            self._page_size = min(self._page_size, size)
+
     def holds_more_than_one(self, page: list[PageInvoice]) -> bool:
         """Whether the server's pages are known to hold more than one invoice."""
         return max(len(page), self._largest_page) > 1
@@ -75,14 +87,16 @@ class Habits:
     def is_last(self, page: list[PageInvoice]) -> bool:
         """Whether the page is smaller than another one was, so that nothing follows it.
 
-        Never one as large as was asked for: one that is larger proves only that it has more than it should.
+        Never one as large as was asked for: one that is larger proves only that it has more than it should. And never where
+        a page was followed by a larger one.
         """
-        return len(page) < min(self._largest_page, self._page_size)
+        return not self._lengths_vary and len(page) < min(self._largest_page, self._page_size)
 
-    def learn_size(self, page: list[PageInvoice]) -> None:
-        """Remember the size of the largest page. Only of pages that were asked for in the usual size."""
+    def learn_size(self, page: list[PageInvoice], *, before: list[PageInvoice] | None) -> None:
+        """Remember the size of the largest page, and whether one is larger than the one `before` it."""
         with self._lock:
             self._largest_page = max(self._largest_page, len(page))
+            self._lengths_vary |= before is not None and len(page) > len(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +133,24 @@ class Reading:
         return Counter(key for page in self.content for key in page.keys)
 
     @property
+    def largest_page(self) -> int:
+        return max((len(page.invoices) for page in self.content), default=0)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether an invoice, text and all, came in two pages of which neither repeats the other.
+
+        Pages that follow one another share none. Where some do, others may be in neither of two pages.
+        """
+        pages: list[set[bytes]] = []
+        for page in self.pages:
+            texts = {invoice.received.body for invoice in page.invoices}
+            if any(texts & other and not texts <= other for other in pages):
+                return True
+            pages.append(texts)
+        return False
+
+    @property
     def first_page(self) -> int | None:
         """The number of the first page as this reading found it. None: it may be either."""
         numbers = [page.number for page in self.pages]
@@ -132,35 +164,67 @@ class MovingPagesError(Exception):
     """The pages kept moving. Never leaves this room."""
 
 
-def read_stable(ask: Ask, habits: Habits, *, around: Ask | None = None, note: Callable[[str], None]) -> Reading:
+def read_stable(
+    ask: Ask, habits: Habits, *, around: Ask | None = None, to_the_last: bool = False, note: Callable[[str], None]
+) -> Reading:
     """Read all pages, again if they may have moved meanwhile, until looks agree.
 
-    A reading stands when the invoices at its page borders are found there a second time; or when the two
-    readings before it found the same invoices (the one before it, if its borders were found); at once, when
-    it is a single page with nothing behind it; never, when finding out the first page's number interrupted it.
-    `around` is as in `read_pages`; `note` is told why the pages are read again. Raises MovingPagesError after five
-    readings, and whatever `ask` raises.
+    A reading stands when the invoices at its page borders are found there a second time and none behind its end; or when
+    the two readings before it found the same invoices (the one before it, if its borders were found); at once, when
+    it is a single page with nothing behind it; never, when finding out the first page's number interrupted it. One whose
+    pages overlap stands only when one with pages of another length found the same.
+    `around` and `to_the_last` are as in `read_pages`; `note` is told why the pages are read again. Raises MovingPagesError
+    after five readings, and whatever `ask` raises.
     """
-    before: Reading | None = None
+    readings: list[Reading] = []
     doubt: str | None = None
     agreeing = 1
+    size = usual_size = habits.page_size
     for number in range(1, MOST_READINGS + 1):
         was_known = habits.first_page is not None
         # Pages that are in doubt may be of any length, and a small one is no end then.
-        pages = read_pages(ask, habits, around=around, to_the_last=doubt is not None)
+        pages = read_pages(_in_pages_of(size, ask), habits, around=around, to_the_last=to_the_last or doubt is not None)
         reading = Reading(dt.datetime.now(dt.UTC), list(pages))
-        agrees = before is not None and reading.tally == before.tally
+        agrees = bool(readings) and reading.tally == readings[-1].tally
         agreeing = agreeing + 1 if agrees else 1
+        before = doubt
         if not (agrees and doubt == _UNCHECKABLE):
             doubt = _doubt(ask, reading)
         if doubt is None and not was_known and not agrees and _was_interrupted(reading):
             doubt = "the server's first page was found out meanwhile"
-        if doubt is None or agreeing >= _ENOUGH.get(doubt, 2):
+        if _stands(reading, readings, doubt, agreeing):
+            if len(reading.content) > 1:
+                habits.learn_cap(usual_size)
             return reading
-        before = reading
+        readings.append(reading)
+        if 0 < reading.largest_page < size == usual_size and (len(reading.content) > 1 or doubt == before == _MORE):
+            # The server sends no more than that, and may have skipped by what it was asked for. (One more invoice behind
+            # a single page may have come in just now, once.)
+            size = usual_size = reading.largest_page
+        elif doubt == _OVERLAP:
+            # Once so and once otherwise: the borders lie elsewhere then.
+            size = max(1, usual_size * 2 // 3) if size == usual_size else usual_size
         if number < MOST_READINGS:
             note(f"{doubt}; reading {number + 1} of at most {MOST_READINGS}")
     raise MovingPagesError
+
+
+def _stands(reading: Reading, before: list[Reading], doubt: str | None, agreeing: int) -> bool:
+    if doubt == _MORE:
+        return False
+    if doubt == _OVERLAP:
+        return any(
+            other.largest_page != reading.largest_page and other.invoices.keys() == reading.invoices.keys()
+            for other in before
+        )
+    return doubt is None or agreeing >= _ENOUGH.get(doubt, 2)
+
+
+def _in_pages_of(usual: int, ask: Ask) -> Ask:
+    def ask_in_pages(number: int, size: int | None = usual) -> list[PageInvoice]:
+        return ask(number, size or usual)
+
+    return ask_in_pages
 
 
 def read_pages(
@@ -188,7 +252,7 @@ def read_pages(
                 _learn_to_count_from(1, ask, habits, page_0=seen)
         seen.update(keys)
         if is_new:
-            habits.learn_size(invoices)
+            habits.learn_size(invoices, before=before[-1].invoices if before else None)
         before.append(Page(number, invoices, keys, is_new))
         yield before[-1]
         if has_new_keys:
@@ -274,21 +338,25 @@ def _has_a_page_0(around: Ask, habits: Habits) -> bool | None:
 
 
 def _is_first(ask: Ask, page_1: list[PageInvoice], habits: Habits) -> bool | None:
-    """Whether page 1 is the first page: then its first invoice is the first page of one invoice. (Counted from 0, that is
-    the second invoice of all.) None where pages hold but one, or their size cannot be chosen: this proves nothing then.
+    """Whether page 1 is the first page: then it has all that page 1 of half its length has. (Counted from 0, that is
+    the second half of the page before it, and not one of its invoices.) None where pages hold but one, or their size cannot
+    be chosen, or is ordered otherwise in another size: this proves nothing then.
     """
     if not habits.holds_more_than_one(page_1):
         return None
     for _ in range(2):
-        found, refusal = _try(ask, 1, size=1)
-        if refusal is not None or len(found) != 1:
+        half = max(1, len(page_1) // 2)
+        found, refusal = _try(ask, 1, half)
+        if refusal is not None or not 0 < len(found) <= half:
             return None
-        if page_1 and found[0].received.body == page_1[0].received.body:
+        known = {invoice.received.body for invoice in page_1}
+        in_it = sum(invoice.received.body in known for invoice in found)
+        if in_it == len(found):
             habits.learn_first_page(1)
             return True
         # An invoice may have come in before it just now.
         page_1 = ask(1)
-    return False
+    return False if in_it == 0 else None
 
 
 def _try(ask: Ask, number: int, size: int | None = None) -> tuple[list[PageInvoice], RequestRefusedError | None]:
@@ -317,29 +385,35 @@ def _learn_to_count_from(number: int, ask: Ask, habits: Habits, page_0: set[Key]
 
 
 def _doubt(ask: Ask, reading: Reading) -> str | None:
-    """Why a reading cannot be accepted as it is; None when it can.
-
-    Looks a second time at the last invoice of every page that another page was asked for behind, each by
-    itself.
-    """
+    """Why a reading cannot be accepted as it is; None when it can. A single page that is certain to be all needs no look."""
     content = reading.content
-    to_check = content[:-1]
-    if content and not _is_end_certain(reading):
-        # One deletion at the right moment pulls the first invoice of the next page, unseen, onto this one.
-        to_check = content
-    if not to_check:
+    is_end_certain = not content or _is_end_certain(reading)
+    if len(content) <= 1 and is_end_certain:
         return None
     if reading.first_page is None:
         return _UNCHECKABLE
-    position = reading.first_page - 1
-    for page in to_check:
+    if reading.overlaps:
+        return _OVERLAP
+    return _look_again(ask, reading, reading.first_page, is_end_certain=is_end_certain)
+
+
+def _look_again(ask: Ask, reading: Reading, first_page: int, *, is_end_certain: bool) -> str | None:
+    """Looks a second time at the last invoice of every page, each by itself, and behind the end; why that leaves a doubt."""
+    content = reading.content
+    position = first_page - 1
+    for page in content:
         position += len(page.invoices)
-        found, refusal = _try(ask, position, size=1)
+        found, refusal = _try(ask, position, 1)
         if refusal is not None or len(found) > 1:
             return _UNCHECKABLE
         # by its text, for the other one of two doubles has the same id
         if [invoice.received.body for invoice in found] != [page.invoices[-1].received.body]:
             return _MOVED
+    if not is_end_certain:
+        # A server may skip by the size that it was asked for and send less. (A refusal is no invoice.)
+        behind, _ = _try(ask, position + 1, 1)
+        if any(invoice.key not in reading.invoices for invoice in behind):
+            return _MORE
     if sum(len(page.invoices) for page in content) != len(reading.invoices):
         return "an invoice came twice while the pages were read"
     return None

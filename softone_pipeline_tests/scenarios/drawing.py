@@ -57,6 +57,7 @@ _PAGING = (
     "page-0-refused",
     "page-0-refused:first=1",
     "page-cap:{cap}",
+    "page-cap-skips:{cap}",
     "page-fixed:{cap}",
     "paging-ignored",
     "last-page-repeated",
@@ -161,6 +162,9 @@ def _mix(rng: Random, *, data: bool) -> tuple[str, ...]:
     by_name = {fault.partition(":")[0]: fault for fault in faults}
     if "page-fixed" in by_name:
         by_name.pop("page-cap", None)
+    if {"page-fixed", "page-cap", "last-page-repeated", "shifting-pages"} & by_name.keys():
+        # Past a page that skips, a last page that is repeated hides what was skipped.
+        by_name.pop("page-cap-skips", None)
     if "paging-ignored" in by_name:
         # Such a server knows no pages that could move.
         by_name.pop("shifting-pages", None)

@@ -54,6 +54,7 @@ PASSING: tuple[tuple[str, ...], ...] = (
     ("page-0-refused",),
     ("page-0-refused:first=1",),
     ("page-cap:2",),
+    ("page-cap-skips:2",),
     ("page-fixed:2",),
     ("paging-ignored",),
     ("last-page-repeated",),

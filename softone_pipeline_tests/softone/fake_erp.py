@@ -164,6 +164,7 @@ class FakeErp:
         self.page_0_on_base_1: str = "empty"  # or "refused", "like page 1"
         self.cap: int | None = None
         self.fixed_size: int | None = None
+        self.skips_by_asked = False
         self.ignores_paging = False
         self.repeats_last_page = False
         self.single_object = False
@@ -308,7 +309,8 @@ class FakeErp:
             if self.page_0_on_base_1 == "empty":
                 return self.listed([])
             index = 0
-        pages = [found[at : at + size] for at in range(0, len(found), size)]
+        step = asked.size if self.skips_by_asked else size
+        pages = [found[at : at + size] for at in range(0, len(found), step)]
         if self.repeats_last_page and pages:
             index = min(index, len(pages) - 1)
         return self.listed(pages[index] if index < len(pages) else [])
