@@ -165,30 +165,34 @@ def _unpack(source: Path, target: Path, *, mode: int) -> Manifest:
 
 def _put_in_place(warehouse: Warehouse, restored: Path, manifest: Manifest, *, force: bool) -> Path | None:
     """Swap the files while the old one is held, so that nobody writes to it in between."""
-    if not warehouse.path.exists():
-        os.replace(restored, warehouse.path)
-        return None
     stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
     aside = warehouse.path.with_name(f"{warehouse.path.stem}.replaced-{stamp}{warehouse.path.suffix}")
+    replaced = None
     with contextlib.ExitStack() as stack:
-        try:
-            connection = stack.enter_context(warehouse.connect_as_it_is())
-        except WarehouseAccessError:
-            # It cannot be opened: the very reason to restore. It is kept all the same.
-            if wal(warehouse.path).exists():
-                os.replace(wal(warehouse.path), wal(aside))
-        else:
-            standing = _newest(connection)
-            if not force and standing is not None and (manifest.newest is None or standing > manifest.newest):
-                raise BackupRefusedError(
-                    f"{warehouse.path} is newer than the backup: it was last fetched into at {standing}, the backup "
-                    f"at {manifest.newest}. Nothing was changed. With --force it is replaced, and kept beside.",
-                    path=str(warehouse.path),
-                )
-            connection.execute("checkpoint")
-        os.replace(warehouse.path, aside)
+        # One that cannot be read is the very reason to restore. It is kept all the same.
+        with contextlib.suppress(WarehouseAccessError, duckdb.Error):
+            if warehouse.path.exists():
+                connection = stack.enter_context(warehouse.connect_as_it_is())
+                if not force:
+                    _refuse_to_lose(connection, warehouse.path, manifest)
+                connection.execute("checkpoint")
+        # The log too, and alone where the database is gone: with it the restored one could not be opened.
+        for standing, kept in ((wal(warehouse.path), wal(aside)), (warehouse.path, aside)):
+            if standing.exists():
+                os.replace(standing, kept)
+                replaced = kept
         os.replace(restored, warehouse.path)
-    return aside
+    return replaced
+
+
+def _refuse_to_lose(connection: duckdb.DuckDBPyConnection, path: Path, manifest: Manifest) -> None:
+    standing = _newest(connection)
+    if standing is not None and (manifest.newest is None or standing > manifest.newest):
+        raise BackupRefusedError(
+            f"{path} is newer than the backup: it was last fetched into at {standing}, the backup "
+            f"at {manifest.newest}. Nothing was changed. With --force it is replaced, and kept beside.",
+            path=str(path),
+        )
 
 
 def _manifest(database: Path) -> Manifest:

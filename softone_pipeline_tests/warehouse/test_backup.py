@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 import threading
 import zipfile
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from softone_pipeline.errors import BackupRefusedError
 from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.tables.rebuild import rebuild_derived
-from softone_pipeline.warehouse import SCHEMA_VERSION, Warehouse, back_up, read_manifest, restore
+from softone_pipeline.warehouse import SCHEMA_VERSION, Warehouse, back_up, read_manifest, restore, wal
 from softone_pipeline_tests.warehouse.test_migrations import _HISTORY, _version_1
 
 
@@ -106,6 +108,19 @@ def test_a_database_that_cannot_be_opened_is_replaced_and_kept(warehouse: Wareho
     replaced = restore(warehouse, source).replaced
     assert replaced is not None
     assert replaced.read_bytes().startswith(b"damaged")
+    assert _days(warehouse) == [(1,)]
+
+
+def test_the_log_of_a_database_that_is_gone_is_kept_out_of_the_restored_ones_way(
+    warehouse: Warehouse, source: Path
+) -> None:
+    killed = "import duckdb, os, sys; held = duckdb.connect(sys.argv[1]); held.execute('create table lost (n int)'); os._exit(0)"
+    subprocess.run([sys.executable, "-c", killed, str(warehouse.path)], check=True)
+    log = wal(warehouse.path).read_bytes()
+    warehouse.path.unlink()
+    replaced = restore(warehouse, source).replaced
+    assert replaced is not None
+    assert replaced.read_bytes() == log
     assert _days(warehouse) == [(1,)]
 
 
