@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import zipfile
 from pathlib import Path
@@ -12,20 +11,13 @@ import click
 import duckdb
 
 from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out, print_table
+from softone_pipeline.cli.upkeep import confirm, need_a_database
 from softone_pipeline.errors import SettingProblem, SettingsError
 from softone_pipeline.readable import plural
 from softone_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
     from softone_pipeline.tables.raw.forgetting import Forgotten, Identity
-
-
-class _DryRun(Exception):  # noqa: N818 (no error: it rolls a transaction back)
-    """Carries what would have been done out of a transaction that is to be rolled back."""
-
-    def __init__(self, forgotten: Forgotten) -> None:
-        self.forgotten = forgotten
-        super().__init__()
 
 
 @click.command()
@@ -44,41 +36,36 @@ def forget(customer_nr: str, *, dry_run: bool, yes: bool) -> None:
     settings = PipelineSettings.load()
     if settings.hash_key is None:
         raise SettingsError([SettingProblem("SOFTONE_HASH_KEY", "is missing. The pseudonym is made with it")])
-    if not settings.warehouse_path.exists():
-        raise click.UsageError(
-            f"There is no database at {settings.warehouse_path}: nothing has been loaded, or SOFTONE_DUCKDB_PATH is another."
-        )
+    need_a_database(settings)
 
     from softone_pipeline.orchestration.forgetting import scrub_history
+    from softone_pipeline.orchestration.instance import history_folder
     from softone_pipeline.tables.rebuild import rebuild_derived, rewrite_and_publish, warehouse_of
 
-    # First what would be: it also tells what to look for elsewhere, before the database has forgotten it.
-    found = _forget(settings, customer_nr, dry_run=True)
+    warehouse, home = warehouse_of(settings), history_folder()
+    with warehouse.connect() as connection:
+        connection.execute("begin")
+        found = _forget(connection, settings, customer_nr)
+        connection.execute("rollback")
     if not found.is_known:
         raise click.UsageError(f"Company {settings.company} has no customer {customer_nr} in what is stored.")
-    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().absolute()
     if dry_run:
         scrubbed = scrub_history(home, found.identity, dry_run=True)
-        exports, unreadable = _exports(settings, found.identity)
+        exports, unreadable = _exports(settings, found.identity, dry_run=True)
         _say("What would be done", found, scrubbed.rows, scrubbed.files, exports)
         _say_out_of_reach(settings, [*scrubbed.out_of_reach, *unreadable])
         return
     if not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError("This cannot be undone. Without a terminal to ask at, say --yes.")
-        click.confirm(
-            f"Forget customer {customer_nr} of {settings.company}, {found.versions} {plural(found.versions, 'version')} of invoices? "
-            "This cannot be undone",
-            abort=True,
+        confirm(
+            f"Forget customer {customer_nr} of {settings.company}, {found.versions} {plural(found.versions, 'version')} of invoices?"
         )
-    scrubbed = scrub_history(home, found.identity)
-    exports, unreadable = _exports(settings, found.identity)
-    for path in exports:
-        path.unlink(missing_ok=True)
-    warehouse = warehouse_of(settings)
-    done = _forget(settings, customer_nr, dry_run=False)
     with warehouse.transaction() as connection:
+        done = _forget(connection, settings, customer_nr)
         rebuild_derived(connection, settings)
+        # When the database can do its part, and before it has: it alone knows what to look for, and if this is cut
+        # short the same command begins again.
+        scrubbed = scrub_history(home, done.identity)
+        exports, unreadable = _exports(settings, done.identity)
     rewrite_and_publish(warehouse, settings)
     _say("What was done", done, scrubbed.rows, scrubbed.files, exports)
     out.print(f"The customer is {done.identity.pseudonym} from now on.")
@@ -87,34 +74,33 @@ def forget(customer_nr: str, *, dry_run: bool, yes: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
-def _forget(settings: PipelineSettings, customer_nr: str, *, dry_run: bool) -> Forgotten:
+def _forget(connection: duckdb.DuckDBPyConnection, settings: PipelineSettings, customer_nr: str) -> Forgotten:
     from softone_pipeline.tables.raw.forgetting import forget_customer
     from softone_pipeline.tables.raw.pseudonymising import Privacy
-    from softone_pipeline.tables.rebuild import warehouse_of
 
-    try:
-        with warehouse_of(settings).transaction() as connection:
-            hide = Privacy.of(settings).pseudonymiser(connection, settings.company)
-            assert hide is not None
-            done = forget_customer(connection, settings.company, hide, customer_nr)
-            if dry_run:
-                raise _DryRun(done)
-            return done
-    except _DryRun as told:
-        return told.forgotten
+    hide = Privacy.of(settings).pseudonymiser(connection, settings.company)
+    assert hide is not None
+    return forget_customer(connection, settings.company, hide, customer_nr)
 
 
-def _exports(settings: PipelineSettings, identity: Identity) -> tuple[list[Path], list[str]]:
-    """Exported files that name the customer, and those of which it cannot be told."""
+def _exports(settings: PipelineSettings, identity: Identity, *, dry_run: bool = False) -> tuple[list[Path], list[str]]:
+    """Exported files that name the customer, deleted unless it is a dry run; and those of which it cannot be told."""
     from softone_pipeline.export.forgetting import mentions
-    from softone_pipeline.warehouse import handed_over
+    from softone_pipeline.warehouse import handed_over, registry_of, torn_lines
 
-    naming, unreadable = [], []
+    naming = []
+    unreadable = [
+        f"Line {number} of {registry_of(settings.duckdb_path)} cannot be read: it was to name a file that was exported. Look for "
+        "one that is in no other line, delete it if it names the customer, and then the line"
+        for number in torn_lines(settings.duckdb_path)
+    ]
     for entry in handed_over(settings.duckdb_path):
         if not entry.path.exists() or entry.command == "backup":
             continue
         try:
             if mentions(entry.path, identity.pattern()):
+                if not dry_run:
+                    entry.path.unlink(missing_ok=True)
                 naming.append(entry.path)
         except (OSError, duckdb.Error, zipfile.BadZipFile) as error:
             unreadable.append(f"{entry.path}: {error}")
@@ -149,7 +135,7 @@ def _say_out_of_reach(settings: PipelineSettings, others: list[str]) -> None:
             if entry.command == "backup" and entry.path.exists()
         ),
         *sorted(own.parent.glob(f"{own.name}.version*")),
-        *sorted(own.parent.glob(f"{own.stem}.replaced*{own.suffix}")),
+        *sorted(own.parent.glob(f"{own.stem}.replaced*")),
     ]
     for path in kept:
         err.print(marked("bold yellow", "Out of reach:", f"{path} may still name the customer."), soft_wrap=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from softone_pipeline.cli.console import out
+from softone_pipeline.cli.upkeep import confirm
 from softone_pipeline.readable import plural
 from softone_pipeline.settings import PipelineSettings
 
@@ -22,12 +21,9 @@ def pseudonymise(*, yes: bool) -> None:
     """
     settings = PipelineSettings.load()
     if not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError("This cannot be undone. Without a terminal to ask at, say --yes.")
-        click.confirm(
-            f"Store company {settings.company} with SOFTONE_PSEUDONYMISE={settings.pseudonymise} from now on? "
-            "What is replaced by it is gone",
-            abort=True,
+        confirm(
+            f"Store company {settings.company} with SOFTONE_PSEUDONYMISE={settings.pseudonymise} from now on, and replace "
+            "what stands?"
         )
 
     from softone_pipeline.tables.raw.pseudonymising import Privacy, rewrite_payloads

@@ -22,12 +22,17 @@ WAREHOUSE_POOL = "softone_warehouse"
 WORKSPACE = _HERE / "workspace.yaml"
 
 
+def history_folder() -> Path:
+    """DAGSTER_HOME, or `.dagster` in the current folder, whether it is there or not."""
+    return Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().absolute()
+
+
 def dagster_home() -> Path:
-    """DAGSTER_HOME, or `.dagster` in the current folder; made, and given our dagster.yaml, when it has none.
+    """`history_folder()`, made, and given our dagster.yaml, when it has none.
 
     Sets DAGSTER_HOME for this process and its children. Raises WarehouseAccessError when it cannot be written.
     """
-    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().absolute()
+    home = history_folder()
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "dagster.yaml").exists():

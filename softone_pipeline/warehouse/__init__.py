@@ -8,7 +8,15 @@ from softone_pipeline.warehouse.backup import Manifest, Restored, back_up, read_
 from softone_pipeline.warehouse.connection import SCHEMA_VERSION, Warehouse
 from softone_pipeline.warehouse.copying import STORAGE_VERSION, copy_database, remove_database, wal
 from softone_pipeline.warehouse.disk import disk_trouble, inode, unwritable, why_not_written
-from softone_pipeline.warehouse.handover import PRIVATE, Handover, hand_over, handed_over, registry_of, remember
+from softone_pipeline.warehouse.handover import (
+    PRIVATE,
+    Handover,
+    hand_over,
+    handed_over,
+    registry_of,
+    remember,
+    torn_lines,
+)
 from softone_pipeline.warehouse.publish import PUBLISHED_MODE, Published, open_published, publish
 from softone_pipeline.warehouse.table import Column, Table
 
@@ -37,6 +45,7 @@ __all__ = [
     "remember",
     "remove_database",
     "restore",
+    "torn_lines",
     "unwritable",
     "wal",
     "why_not_written",

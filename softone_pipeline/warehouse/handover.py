@@ -38,24 +38,40 @@ class Handover:
 
 
 def registry_of(database: Path) -> Path:
-    """Where the files made from a published database are remembered: JSON lines, the newest last."""
+    """Where the files made from a published database are remembered: JSON lines, the newest last, empty ones between."""
     return database.with_name(f"{database.stem}_handed_over.jsonl")
 
 
 def handed_over(database: Path) -> list[Handover]:
-    """The files that were made from a published database, each once, as it was last made."""
+    """The files that were made from a published database, each once, as it was last made.
+
+    Lines that cannot be read are passed over: `torn_lines` tells of them.
+    """
+    return list({entry.path: entry for _, entry in _lines(database) if entry is not None}.values())
+
+
+def torn_lines(database: Path) -> list[int]:
+    """Which lines of the registry (the first is 1) cannot be read, as a full disk leaves them. Each was to name a file."""
+    return [number for number, entry in _lines(database) if entry is None]
+
+
+def _lines(database: Path) -> Iterator[tuple[int, Handover | None]]:
     registry = registry_of(database)
-    if not registry.exists():
-        return []
-    newest: dict[Path, Handover] = {}
-    for line in registry.read_text(encoding="utf-8").splitlines():
+    # Bytes, for a line may end within a letter.
+    lines = registry.read_bytes().split(b"\n") if registry.exists() else []
+    return ((number, _entry(line)) for number, line in enumerate(lines, start=1) if line)
+
+
+def _entry(line: bytes) -> Handover | None:
+    try:
         entry = json.loads(line)
         entry["path"] = Path(entry["path"])
         entry["made_at"] = dt.datetime.fromisoformat(entry["made_at"])
         if entry["known_until"] is not None:
             entry["known_until"] = dt.datetime.fromisoformat(entry["known_until"])
-        newest[entry["path"]] = Handover(**entry)
-    return list(newest.values())
+        return Handover(**entry)
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 @contextmanager
@@ -123,10 +139,8 @@ def remember(database: Path, path: Path, *, command: str, source: str, known_unt
     """Note beside a published database that a file is made from it."""
     entry = Handover(path.absolute(), dt.datetime.now(dt.UTC), command, source, known_until)
     fields = asdict(entry) | {"path": str(entry.path)}
-    line = json.dumps(fields, ensure_ascii=False, default=dt.datetime.isoformat) + "\n"
+    # It begins a line of its own, whatever a full disk has left of the one before.
+    line = f"\n{json.dumps(fields, ensure_ascii=False, default=dt.datetime.isoformat)}\n"
     # One write to a file opened for appending: two commands at once cannot mix their lines.
-    descriptor = os.open(registry_of(database), os.O_CREAT | os.O_APPEND | os.O_WRONLY, _REGISTRY_MODE)
-    try:
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)
+    with open(registry_of(database), "ab", opener=lambda path, flags: os.open(path, flags, _REGISTRY_MODE)) as file:
+        file.write(line.encode())

@@ -82,9 +82,9 @@ def test_a_forgotten_customer_is_nowhere_and_does_not_come_back(shell: Shell, co
     log = shell.folder / ".dagster" / "storage" / "a-run" / "compute_logs"
     log.mkdir(parents=True)
     (log / "step.err").write_text(f"customer {number}: {name} ({org_nr})\n")
-    with closing(sqlite3.connect(shell.folder / ".dagster" / "history" / "note.db")) as history, history:
-        history.execute("create table event_logs (event text)")
-        history.execute("insert into event_logs values (?)", [json.dumps({"md": f"| {number} | {name} |", "n": 5})])
+    with closing(sqlite3.connect(shell.folder / ".dagster" / "history" / "runs.db")) as history, history:
+        history.execute("create table notes (note text)")
+        history.execute("insert into notes values (?)", [json.dumps({"md": f"| {number} | {name} |", "n": 5})])
     assert len(where(shell.folder, name)) >= 5
 
     refused = shell.run("forget", number)
@@ -123,6 +123,21 @@ def test_a_forgotten_customer_is_nowhere_and_does_not_come_back(shell: Shell, co
 _OURS = Path(instance.__file__).with_name("dagster.yaml").read_text("utf-8")
 _POSTGRES = (Path(softone_pipeline.__file__).parent / "docs" / "deployment" / "dagster.yaml").read_text("utf-8")
 _POSTGRES_BY_MODULE = "run_storage:\n  module: dagster_postgres.run_storage\n  class: PostgresRunStorage\n"
+
+
+def test_captured_output_that_goes_elsewhere_is_named_and_settings_that_cannot_be_read_are_not_quoted(
+    tmp_path: Path,
+) -> None:
+    def said() -> str:
+        (told,) = scrub_history(tmp_path, Identity("11357", "~pseudonym"), dry_run=True).out_of_reach
+        return told
+
+    settings = tmp_path / "dagster.yaml"
+    settings.write_text("compute_logs: {module: dagster_aws.s3, class: S3ComputeLogManager, config: {bucket: ours}}")
+    assert "Captured output goes to S3ComputeLogManager" in said()
+    settings.write_text("storage: {postgres: {postgres_url: 'postgresql://us:secret@here/there', secret: secret}}")
+    assert "was not looked for" in said()
+    assert "secret" not in said()
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import resource
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from softone_pipeline.cli import main
-from softone_pipeline.warehouse import Warehouse
+from softone_pipeline.warehouse import Warehouse, publish, registry_of, remember
 from softone_pipeline_tests.cli.conftest import Shell
 from softone_pipeline_tests.invoices import EXAMPLE_DAY, Number, invoice, row
 from softone_pipeline_tests.tables.conftest import House, house
@@ -77,6 +80,50 @@ def test_forget_asks_and_tells_before_it_does_anything(loaded: House) -> None:
     assert loaded.rows("from raw.customer_invoices order by all") == before
 
 
+@pytest.mark.parametrize(
+    "output", ["", "compute_logs: {module: dagster, class: LocalComputeLogManager, config: {base_dir: out}}"]
+)
+def test_a_home_that_holds_everything_keeps_all_that_is_not_dagsters(
+    loaded: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text(f"telemetry: {{enabled: false}}\n{output}\n")
+    run("backup", "kept/it.zip")
+    notes = {Path("storage/notes.txt"), Path("history/notes.txt"), Path("data/notes.duckdb.wal"), Path("kept/raw.db")}
+    for note in notes:
+        note.parent.mkdir(exist_ok=True)
+        note.write_text(f"{NAME} called")
+    kept = {path: path.read_bytes() for path in (*notes, Path("kept/it.zip"), Path("dagster.yaml"))}
+    captured = Path("out" if output else "storage", "run", "compute_logs", "step.err")
+    captured.parent.mkdir(parents=True)
+    captured.write_text(f"{NAME}, again\n")
+    events = Path("history/runs/a-run.db")
+    events.parent.mkdir(parents=True)
+    for path in (events, Path("kept/own.db")):
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("create table event_logs as select ? as event", [f"of {NAME}"])
+
+    run("forget", "4711", "--yes")
+    assert not names_them(loaded)
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert NAME.encode() in Path("kept/own.db").read_bytes()
+    assert NAME.encode() not in events.read_bytes() + captured.read_bytes()
+
+
+def test_nothing_outside_is_touched_when_the_database_cannot_do_its_part(loaded: House) -> None:
+    captured = Path(".dagster/storage/run/compute_logs/step.err")
+    captured.parent.mkdir(parents=True)
+    captured.write_text(NAME)
+    with loaded.warehouse.connect() as connection:
+        # A sum that no longer fits its column.
+        connection.execute(
+            "update raw.customer_invoices set payload = regexp_replace(payload, '\"TotalAmount\":[^,]*', '\"TotalAmount\":9e15')"
+        )
+        connection.execute("delete from core.build_state")
+    run("forget", "4711", "--yes", code=1)
+    assert captured.read_text() == NAME
+
+
 def test_a_restored_backup_does_not_bring_back_whoever_was_forgotten(loaded: House, tmp_path: Path) -> None:
     run("backup", str(tmp_path / "it.zip"))
     said = run("forget", "4711", "--yes")
@@ -84,6 +131,29 @@ def test_a_restored_backup_does_not_bring_back_whoever_was_forgotten(loaded: Hou
     assert "published" in run("restore", str(tmp_path / "it.zip")).output
     assert not names_them(loaded)
     assert loaded.rows("select count(*) from raw.forgotten") == [(1,)]
+
+
+def test_a_line_that_a_full_disk_tore_is_told_by_forget_and_stops_nothing(loaded: House, tmp_path: Path) -> None:
+    database = loaded.settings.duckdb_path
+    publish(loaded.warehouse, database)
+    run("export", "core.invoices", "--to", "before.csv")
+    registry = registry_of(database)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # As in test_disk.py. It ends within the Ö.
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (registry.stat().st_size + len(f'\n{{"path": "{tmp_path}/') + 1, unlimited[1])
+    )
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            remember(database, tmp_path / "Öberg.csv", command="export", source="core.invoices")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    run("export", "core.invoices", "--to", "after.csv")
+    run("report", "--out", "report.html")
+    for arguments, code in (("--dry-run", 0), ("--yes", 1)):
+        said = run("forget", "4711", arguments, code=code).stderr
+        assert f"Line 4 of data/{registry.name} cannot be read" in said
+    assert not [path for path in ("before.csv", "after.csv", "report.html") if Path(path).exists()]
 
 
 def test_a_backup_without_a_name_lies_beside_the_database_and_is_restored(loaded: House) -> None:
