@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from softone_pipeline.cli.console import out, swedish
+from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out, swedish
+from softone_pipeline.cli.upkeep import need_a_database
 from softone_pipeline.readable import moment, plural
 from softone_pipeline.settings import PipelineSettings
 
@@ -33,10 +35,7 @@ def backup(dest: Path | None) -> None:
     backup is one file, readable by whoever may read the database, with digests that `softone restore` checks.
     """
     settings = PipelineSettings.load()
-    if not settings.warehouse_path.exists():
-        raise click.UsageError(
-            f"There is no database at {settings.warehouse_path}: nothing has been loaded, or SOFTONE_DUCKDB_PATH is another."
-        )
+    need_a_database(settings)
 
     from softone_pipeline.tables.rebuild import warehouse_of
     from softone_pipeline.warehouse import back_up, remember
@@ -58,8 +57,9 @@ def backup(dest: Path | None) -> None:
 def restore(source: Path, *, force: bool) -> None:
     """Put a backup in the place of the pipeline's own database, and publish it.
 
-    Every byte is checked first, whoever was forgotten since is forgotten again, and a backup of an earlier version is brought up to date. A database that was fetched
-    into after the backup is not replaced without --force. What stood there is kept beside, whatever it was.
+    Every byte is checked first, whoever was forgotten since is forgotten again, and a backup of an earlier version is
+    brought up to date. A database that was fetched into after the backup is not replaced without --force. What stood
+    there is kept beside, whatever it was.
     """
     settings = PipelineSettings.load()
 
@@ -69,18 +69,33 @@ def restore(source: Path, *, force: bool) -> None:
     from softone_pipeline.warehouse import restore as put_back
 
     warehouse = warehouse_of(settings)
-    forgotten = forgotten_in(warehouse)
+    forgotten = forgotten_in(warehouse, settings.duckdb_path)
+    left: list[str] = []
 
     def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-        forget_again(connection, Privacy.of(settings), settings.company, forgotten)
+        left.extend(forget_again(connection, Privacy.of(settings), settings.company, forgotten or ()))
         rebuild_derived(connection, settings)
 
     done = put_back(warehouse, source, force=force, prepare=prepare)
     rewrite_and_publish(warehouse, settings)
+    made_at = moment(dt.datetime.fromisoformat(done.manifest.made_at))
     out.print(
-        f"Restored {_size(done.manifest)}, as they were at "
-        f"{moment(dt.datetime.fromisoformat(done.manifest.made_at))}, and published them to {settings.duckdb_path}.",
+        f"Restored {_size(done.manifest)}, as they were at {made_at}, and published them to {settings.duckdb_path}.",
         soft_wrap=True,
     )
     if done.replaced is not None:
         out.print(f"What stood there is kept as {done.replaced}; delete it when you like.", soft_wrap=True)
+    if forgotten is None:
+        unknown = (
+            f"whoever was forgotten after {made_at}, for neither the database that stood here nor its published copy could be "
+            "read. Run `softone forget` again for each of them."
+        )
+        err.print(marked("bold yellow", "Out of reach:", unknown), soft_wrap=True)
+    for company in left:
+        standing = (
+            f"customers of company {company} that were forgotten after {made_at} stand here again, for it was under another "
+            "SOFTONE_HASH_KEY. Run `softone pseudonymise` with the settings of that company."
+        )
+        err.print(marked("bold yellow", "Out of reach:", standing), soft_wrap=True)
+    if left:
+        sys.exit(EXIT_FAILED)

@@ -15,6 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from softone_pipeline.cli import main
+from softone_pipeline.tables.raw.landing import land
+from softone_pipeline.tables.raw.staging import Staged
 from softone_pipeline.warehouse import Warehouse, publish, registry_of, remember
 from softone_pipeline_tests.cli.conftest import Shell
 from softone_pipeline_tests.invoices import EXAMPLE_DAY, Number, invoice, row
@@ -131,6 +133,79 @@ def test_a_restored_backup_does_not_bring_back_whoever_was_forgotten(loaded: Hou
     assert "published" in run("restore", str(tmp_path / "it.zip")).output
     assert not names_them(loaded)
     assert loaded.rows("select count(*) from raw.forgotten") == [(1,)]
+
+
+@pytest.fixture
+def shared(loaded: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    """Another company in the same database, whose customer was forgotten after the backup."""
+    theirs = invoice(7, CustomerNr="4711", CustomerName=NAME, CustomerOrgNr="811218-9876")
+    with loaded.warehouse.transaction() as connection:
+        land(connection, company="other", run_id="run", staged=Staged([loaded.window(1, [theirs])], []))
+    run("forget", "4711", "--yes")
+    run("backup", str(tmp_path / "it.zip"))
+    monkeypatch.setenv("SOFTONE_COMPANY", "other")
+    run("forget", "4711", "--yes")
+    monkeypatch.delenv("SOFTONE_COMPANY")
+    return loaded
+
+
+def other_payloads(house: House) -> str:
+    return str(house.rows("select payload from raw.customer_invoices where company = 'other'"))
+
+
+def test_a_restore_forgets_again_whoever_was_forgotten_of_any_company(shared: House, tmp_path: Path) -> None:
+    run("restore", str(tmp_path / "it.zip"))
+    assert NAME not in other_payloads(shared)
+    assert shared.rows("select company from raw.forgotten order by all") == [("default",), ("other",)]
+
+
+def test_a_restore_without_the_other_companys_key_tells_who_is_to_mend_it(
+    shared: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOFTONE_HASH_KEY", KEY[::-1])
+    said = run("restore", str(tmp_path / "it.zip"), code=1)
+    assert "customers of company other" in said.stderr
+    assert "published" in said.stdout
+    assert NAME in other_payloads(shared)
+    monkeypatch.setenv("SOFTONE_COMPANY", "other")
+    monkeypatch.setenv("SOFTONE_HASH_KEY", KEY)
+    run("pseudonymise", "--yes")
+    assert NAME not in other_payloads(shared)
+
+
+@pytest.mark.parametrize("damage", ["gone", "damaged", "empty"])
+def test_a_restore_over_a_damaged_database_asks_the_published_copy_who_was_forgotten(
+    loaded: House, tmp_path: Path, damage: str
+) -> None:
+    run("backup", str(tmp_path / "it.zip"))
+    run("forget", "4711", "--yes")
+    _damage(loaded.settings.warehouse_path, damage)
+    said = run("restore", str(tmp_path / "it.zip"))
+    assert "softone forget" not in said.stderr
+    assert not names_them(loaded)
+
+
+def test_a_restore_that_cannot_know_who_was_forgotten_says_what_to_do(loaded: House, tmp_path: Path) -> None:
+    run("backup", str(tmp_path / "it.zip"))
+    run("forget", "4711", "--yes")
+    for path in (loaded.settings.warehouse_path, loaded.settings.duckdb_path):
+        _damage(path, "damaged")
+    said = run("restore", str(tmp_path / "it.zip"))
+    assert "Run `softone forget` again for each of them" in said.stderr
+    assert "published" in said.stdout
+
+
+def _damage(database: Path, damage: str) -> None:
+    match damage:
+        case "gone":
+            database.unlink()
+        case "empty":
+            database.write_bytes(b"")
+        case _:
+            content = bytearray(database.read_bytes())
+            content[12288:] = b"damaged " * ((len(content) - 12288) // 8)
+            database.unlink()
+            database.write_bytes(content)
 
 
 def test_a_line_that_a_full_disk_tore_is_told_by_forget_and_stops_nothing(loaded: House, tmp_path: Path) -> None:
