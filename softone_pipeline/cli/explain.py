@@ -216,7 +216,7 @@ def invoice(number: str, as_json: bool) -> None:
     payment = f["payment"]
     said = (
         f"{swedish(payment['paid_amount'])} paid of {swedish(payment['total_amount'])}, said {moment(payment['as_of'])}"
-        if payment
+        if payment and payment["paid_amount"] is not None
         else "the ERP has not said"
     )
     out.print(f"Payment: {said}.")

@@ -460,7 +460,7 @@ def _payments_metadata(loaded: PaymentsLoaded, as_of: dt.date | None) -> dict[st
         "ended": loaded.ended,
         "unanswered": loaded.unanswered,
         "cut_days": [day.isoformat() for day in loaded.cut_days],
-        "unreadable_days": [day.isoformat() for day, _ in loaded.unreadable],
+        "unreadable": len(loaded.unreadable),
         "failed_windows": len(loaded.failed),
         "is_complete": loaded.is_complete,
         "as_of": as_of.isoformat() if as_of else "never",

@@ -124,8 +124,15 @@ def search_check_result(
         to_do = "Ask SoftOne how many rows Search may give for one day; balances of those days' customers are unknown."
     elif loaded.unreadable:
         severity = dg.AssetCheckSeverity.WARN
-        named = "; ".join(f"{day}: {what}" for day, what in loaded.unreadable[:_SHOWN])
-        sentence = f"Payments of {len(loaded.unreadable)} {plural(len(loaded.unreadable), 'day')} cannot be read exactly and are unknown: {named}"
+        count = len(loaded.unreadable)
+        more = [f"and {count - _SHOWN} more"] if count > _SHOWN else []
+        sentence = "\n".join(
+            [
+                f"Payments of {count} {plural(count, 'invoice')} cannot be read exactly and are unknown:",
+                *loaded.unreadable[:_SHOWN],
+                *more,
+            ]
+        )
         to_do = "Correct those invoices in the ERP, then materialize this again."
     else:
         sentence = (

@@ -28,7 +28,7 @@ from softone_pipeline.errors import (
     WindowError,
 )
 from softone_pipeline.settings import ErpSettings, stockholm_today
-from softone_pipeline.softone.models import SearchInvoice, read_search
+from softone_pipeline.softone.models import InvoiceUnreadable, SearchInvoice, read_search
 from softone_pipeline.softone.pages import PageInvoice, split_page
 from softone_pipeline.softone.paging import (
     MOST_READINGS,
@@ -177,13 +177,15 @@ class SoftOneClient:
                 traffic=meter.so_far,
             )
 
-    def search(self, *, first_day: dt.date, last_day: dt.date, max_rows: int) -> list[SearchInvoice]:
+    def search(
+        self, *, first_day: dt.date, last_day: dt.date, max_rows: int
+    ) -> list[SearchInvoice | InvoiceUnreadable]:
         """Search's rows for these days (inclusive): the only source of paid amounts (api.md, "Search
         response").
 
-        An answer of exactly `max_rows` may be cut: split the days and ask again. Raises
-        EndpointNotFoundError (404), RequestRefusedError (403 and other 4xx), RequestFailedError,
-        AuthenticationError, and InvoiceUnreadable when a row cannot be read exactly.
+        An answer of exactly `max_rows` may be cut: split the days and ask again. A row that cannot be read exactly is
+        its InvoiceUnreadable, and counts. Raises EndpointNotFoundError (404), RequestRefusedError (403 and other
+        4xx), RequestFailedError and AuthenticationError.
         """
         body = {
             **self._days(first_day, last_day),

@@ -19,12 +19,12 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PlainValidator,
     ValidationError,
     ValidationInfo,
     field_validator,
 )
-from pydantic.alias_generators import to_pascal
 
 from softone_pipeline.errors import SoftOneError
 from softone_pipeline.softone.dates import NotADateError, read_day
@@ -199,7 +199,6 @@ Money = Annotated[Decimal, _required(_decimal(2))]
 NullableMoney = Annotated[Decimal | None, _nullable(_decimal(2))]
 NullableQuantity = Annotated[Decimal | None, _nullable(_decimal(6))]
 RequiredInt64 = Annotated[int, _required(_int64)]
-NullableInt64 = Annotated[int | None, _nullable(_int64)]
 NullableInt32 = Annotated[int | None, _nullable(_int32)]
 NullableText = Annotated[str | None, _nullable(_text)]
 NullableDate = Annotated[dt.date | None, _nullable(_date)]
@@ -320,22 +319,16 @@ def _canonical(value: object) -> str:
 
 
 class SearchInvoice(BaseModel):
-    """One invoice as Search sees it, with what has been paid of it. Amounts exact, dates Stockholm days.
+    """What Search says has been paid of one invoice. Amounts exact, None where it does not say.
 
-    Who the customer is is not read: nothing needs it, and so no message can quote it.
+    Nothing else of the row is read: what nobody needs cannot make it unreadable, nor be quoted in a message.
     """
 
-    model_config = ConfigDict(frozen=True, alias_generator=to_pascal)
+    model_config = ConfigDict(frozen=True)
 
-    customer_invoice_id: RequiredInt64
-    number: NullableText = None
-    customer_id: NullableInt64 = None
-    billing_type: NullableInt32 = None
-    invoice_date: NullableDate = None
-    due_date: NullableDate = None
-    total_amount: NullableMoney = None
-    vat_amount: NullableMoney = None
-    paid_amount: NullableMoney = None
+    invoice_id: RequiredInt64 = Field(alias="CustomerInvoiceId")
+    total_amount: NullableMoney = Field(None, alias="TotalAmount")
+    paid_amount: NullableMoney = Field(None, alias="PaidAmount")
 
     @field_validator("paid_amount")
     @classmethod
@@ -347,10 +340,10 @@ class SearchInvoice(BaseModel):
         return value
 
 
-def read_search(body: bytes) -> list[SearchInvoice]:
-    """The rows of a Search response.
+def read_search(body: bytes) -> list[SearchInvoice | InvoiceUnreadable]:
+    """The rows of a Search response, as many as were received: one that cannot be read exactly is its InvoiceUnreadable.
 
-    Raises NoInvoiceListError when it is no list of them, InvoiceUnreadable when a row cannot be read exactly.
+    Raises NoInvoiceListError when it is no list of them.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -365,10 +358,8 @@ def read_search(body: bytes) -> list[SearchInvoice]:
     return [_search_invoice(row) for row in rows]
 
 
-def _search_invoice(row: dict[str, Any]) -> SearchInvoice:
-    problem: tuple[str, str] | None = None
+def _search_invoice(row: dict[str, Any]) -> SearchInvoice | InvoiceUnreadable:
     try:
         return SearchInvoice.model_validate(row)
     except ValidationError as error:
-        problem = _first_problem(error)
-    raise InvoiceUnreadable(*problem, read_id(row.get("CustomerInvoiceId")))
+        return InvoiceUnreadable(*_first_problem(error), read_id(row.get("CustomerInvoiceId")))

@@ -18,8 +18,9 @@ DAY = dt.date(2026, 3, 1)
 @pytest.mark.parametrize(
     ("loaded", "said"),
     [
-        ({"unreadable": ((DAY, "PaidAmount"),)}, "Payments of 1 day cannot be read"),
-        ({"unreadable": ((DAY, "PaidAmount"), (DAY, "x"))}, "Payments of 2 days cannot be read"),
+        ({"unreadable": ("PaidAmount",)}, "Payments of 1 invoice cannot be read"),
+        ({"unreadable": ("PaidAmount", "x")}, "Payments of 2 invoices cannot be read"),
+        ({"unreadable": ("PaidAmount",) * 21}, "PaidAmount\nand 1 more\n"),
         ({"answered": 1, "requests": 1}, "Search answered for 1 invoice in 1 request."),
         ({"cut_days": tuple(DAY + dt.timedelta(days=n) for n in range(21))}, " and 1 more day."),
     ],

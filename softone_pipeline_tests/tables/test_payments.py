@@ -45,7 +45,7 @@ _BUCKETS = ("not_due", "due_1_30", "due_31_60", "due_61_90", "due_over_90", "no_
 class FakeSearch:
     """Search as the tests want it. `days` are dates as the ERP writes them; `limit` is a cap of its own."""
 
-    said: dict[int, SearchInvoice] = field(default_factory=dict)
+    said: dict[int, SearchInvoice | InvoiceUnreadable] = field(default_factory=dict)
     days: dict[int, dt.date] = field(default_factory=dict)
     limit: int | None = None
     trouble: Callable[[dt.date, dt.date], SoftOneError | None] = lambda first, last: None
@@ -67,7 +67,9 @@ class FakeSearch:
     def forget(self, number: int) -> None:
         del self.said[number], self.days[number]
 
-    def search(self, *, first_day: dt.date, last_day: dt.date, max_rows: int) -> list[SearchInvoice]:
+    def search(
+        self, *, first_day: dt.date, last_day: dt.date, max_rows: int
+    ) -> list[SearchInvoice | InvoiceUnreadable]:
         self.asked.append((first_day, last_day, max_rows))
         if (trouble := self.trouble(first_day, last_day)) is not None:
             raise trouble
@@ -467,17 +469,29 @@ def test_an_erp_that_is_down_is_not_asked_for_ever(house: House) -> None:
     assert (loaded.requests, len(loaded.failed), loaded.is_complete, loaded.reason) == (3, 3, False, None)
 
 
-def test_a_row_that_cannot_be_read_makes_its_day_unknown_and_no_other(house: House) -> None:
-    search = _many(house, 40, 20)
-    load(house, search, 2)
-    bad = TODAY - dt.timedelta(days=7)
-    search.trouble = lambda first, last: (
-        InvoiceUnreadable("PaidAmount", "1.005 does not fit", 7) if first <= bad <= last else None
-    )
-    loaded = load(house, search, 3)
-    assert loaded.is_complete
-    assert [day for day, _ in loaded.unreadable] == [bad]
-    assert (loaded.answered, loaded.unanswered, loaded.ended) == (38, 2, 2)
+def test_rows_that_cannot_be_read_count_when_it_is_told_whether_an_answer_is_cut(house: House) -> None:
+    search = _many(house, 40, 1)
+    for number in range(1, 31):
+        search.said[number] = InvoiceUnreadable("CustomerInvoiceId", "is null", None)
+    loaded = load(house, search, 2, max_rows=40)
+    assert (TODAY, TODAY, 80) in search.asked
+    assert (loaded.is_complete, loaded.answered, len(loaded.unreadable)) == (True, 10, 30)
+
+
+def test_a_payment_that_can_be_read_again_is_known_again_and_an_old_answer_makes_none_unknown(house: House) -> None:
+    wire = wire_of(1, TODAY)
+    land(house, 1, [wire])
+    search = FakeSearch()
+    search.say(wire, "50.00")
+    load(house, search, 3)
+    search.said[1] = InvoiceUnreadable("PaidAmount", "1.005 does not fit", 1)
+    assert load(house, search, 2).changed == 0  # asked for before, written after
+    assert (load(house, search, 4).changed, load(house, search, 5).changed) == (1, 0)
+    assert one(house, "payment_basis, open_amount, unknown_payment_count") == ("unknown", None, 1)
+    search.say(wire, "60.00")
+    load(house, search, 6)
+    assert statuses(house, 1) == [(D("50.00"), False, 3, 4), (None, None, 4, 6), (D("60.00"), False, 6, None)]
+    assert one(house, "payment_basis, open_amount") == ("known", D("65.00"))
 
 
 # --- signs, totals and ages
@@ -714,14 +728,14 @@ def erp(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Sandbox
     """Start a sandbox with these faults, and a client for it."""
     started: list[Any] = []
 
-    def start(*faults: str) -> tuple[Sandbox, SoftOneClient]:
+    def start(*faults: str, transport: httpx.BaseTransport | None = None) -> tuple[Sandbox, SoftOneClient]:
         company = Company(seed=3, first_day=FIRST_DAY, last_day=LAST_DAY, invoices_per_day=6)
         sandbox = Sandbox(company, faults=faults)
         sandbox.__enter__()
         started.append(sandbox)
         for name, value in sandbox.environment().items():
             monkeypatch.setenv(name, value)
-        client = SoftOneClient(ErpSettings.load(retry_wait_seconds=0.01))
+        client = SoftOneClient(ErpSettings.load(retry_wait_seconds=0.01), transport=transport)
         started.append(client)
         return sandbox, client
 
@@ -753,6 +767,86 @@ def test_payments_over_http_with_answers_cut_by_max_rows(house: House, erp: Any,
     assert known["known"] > 3 * known.get("unknown", 0)
     again = load_payments(client, house.warehouse, company=COMPANY, run_id="r", today=LAST_DAY)
     assert (again.is_complete, again.new, again.changed, again.ended) == (True, 0, 0, 0)
+
+
+@dataclass
+class Spoiling(httpx.BaseTransport):
+    """The network, but for what one invoice's row of Search is made to say from now on."""
+
+    invoice_id: int | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    network: httpx.BaseTransport = field(default_factory=httpx.HTTPTransport)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self.network.handle_request(request)
+        response.read()
+        if not request.url.path.endswith("/Search"):
+            return response
+        rows = json.loads(response.text, parse_float=Decimal)
+        spoiled = [row | self.fields if row["CustomerInvoiceId"] == self.invoice_id else row for row in rows]
+        return httpx.Response(200, content=f"[{','.join(map(oracle.to_json, spoiled))}]")
+
+    def close(self) -> None:
+        self.network.close()
+
+
+def _spoil_one(house: House, erp: Any, fields: Mapping[str, Any], max_rows: int) -> tuple[PaymentsLoaded, int, Any]:
+    """Load, spoil the row of one of a day's invoices, search again. Also: its id, and what was known in between."""
+    spoiling = Spoiling()
+    _, client = erp(transport=spoiling)
+    _load_company(house, client)
+    before = _standing(house)
+    spoiling.invoice_id, spoiling.fields = sorted(before)[len(before) // 2], fields
+    again = load_payments(client, house.warehouse, company=COMPANY, run_id="r", today=LAST_DAY, max_rows=max_rows)
+    return again, spoiling.invoice_id, before
+
+
+def _standing(house: House) -> dict[int, Decimal | None]:
+    return dict(house.rows("select invoice_id, paid_amount from raw.payment_status where superseded_at is null"))
+
+
+# The second size: answers are cut, and a day alone is asked for with more rows.
+@pytest.mark.parametrize("max_rows", [10_000, 2])
+@pytest.mark.parametrize(
+    "fields", [{"DueDate": ""}, {"VatAmount": D("20.005")}, {"CustomerId": "A17"}, {"Number": True}]
+)
+def test_a_field_that_nobody_needs_costs_no_payment(house: House, erp: Any, fields: Any, max_rows: int) -> None:
+    loaded, _, before = _spoil_one(house, erp, fields, max_rows)
+    assert (loaded.is_complete, loaded.unreadable, loaded.ended, loaded.changed) == (True, (), 0, 0)
+    assert _standing(house) == before
+
+
+@pytest.mark.parametrize("max_rows", [10_000, 2])
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"PaidAmount": D("20.005")}, "PaidAmount: 20.005 does not fit DECIMAL(18,2) exactly."),
+        ({"TotalAmount": True}, "TotalAmount: true is no number."),
+    ],
+)
+def test_a_row_that_cannot_be_read_costs_the_payment_of_its_invoice_alone(
+    house: House, erp: Any, fields: Any, said: str, max_rows: int
+) -> None:
+    loaded, spoiled, before = _spoil_one(house, erp, fields, max_rows)
+    assert (loaded.is_complete, loaded.ended, loaded.unanswered) == (True, 0, 0)
+    assert loaded.unreadable == (f"Invoice {spoiled} cannot be read: {said}",)
+    assert before[spoiled] is not None
+    assert _standing(house) == before | {spoiled: None}
+    house.refresh()
+    unknown = house.rows("select invoice_id from mart.receivables_as_known(null) where paid_amount is null")
+    assert (spoiled,) in unknown
+
+
+@pytest.mark.parametrize("max_rows", [10_000, 2])
+def test_a_row_whose_id_cannot_be_read_ends_no_payment_of_its_days(house: House, erp: Any, max_rows: int) -> None:
+    loaded, spoiled, before = _spoil_one(house, erp, {"CustomerInvoiceId": None}, max_rows)
+    assert (loaded.is_complete, loaded.ended, loaded.changed, loaded.unanswered) == (True, 0, 0, 1)
+    assert _standing(house) == before
+    (day,) = house.rows("select partition_date from raw.customer_invoices where invoice_id = ? and latest", spoiled)
+    (sentence,) = loaded.unreadable
+    assert sentence.startswith("An invoice without a readable id cannot be read: CustomerInvoiceId: is null.")
+    if max_rows == 2:
+        assert f"in the answer for {day[0]}:" in sentence
 
 
 @pytest.mark.parametrize("fault", ["search-missing", "search-forbidden"])

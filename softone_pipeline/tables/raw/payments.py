@@ -37,6 +37,8 @@ _RECENT_DAYS = 366
 _ROUND_DAYS = 30
 # So many windows in a row that fail mean that the ERP is down: no use in waiting for the others' retries too.
 _FAILURES_IN_A_ROW = 3
+# So many rows that cannot be read are named in the log; the check tells how many there are.
+_MOST_LOGGED = 20
 
 _ONE_DAY = dt.timedelta(days=1)
 _NOT_FOR_US = {401, 403, 404, 405}
@@ -45,7 +47,9 @@ _NOT_FOR_US = {401, 403, 404, 405}
 class SearchClient(Protocol):
     """What is needed of SoftOneClient."""
 
-    def search(self, *, first_day: dt.date, last_day: dt.date, max_rows: int) -> list[SearchInvoice]: ...
+    def search(
+        self, *, first_day: dt.date, last_day: dt.date, max_rows: int
+    ) -> list[SearchInvoice | InvoiceUnreadable]: ...
 
     def check(self) -> object: ...
 
@@ -70,8 +74,8 @@ class PaymentsLoaded:
     """Invoices (neither preliminary nor cancelled) that an uncut answer of their date did not have."""
     cut_days: tuple[dt.date, ...] = ()
     """Days whose answers stayed cut however many rows were asked for: nothing was taken from them."""
-    unreadable: tuple[tuple[dt.date, str], ...] = ()
-    """Days with a row that cannot be read exactly, and what it is: payments of that day are unknown."""
+    unreadable: tuple[str, ...] = ()
+    """Rows that cannot be read exactly, a sentence each: the payments of these invoices are unknown."""
     failed: tuple[AuthenticationError | RequestError, ...] = ()
     """Why windows could not be asked for, one error each. What was known of them stands."""
 
@@ -116,7 +120,7 @@ def load_payments(
         ended=ended,
         unanswered=search.unanswered,
         cut_days=tuple(search.cut_days),
-        unreadable=tuple(search.unreadable),
+        unreadable=tuple(sentence for answer in search.answers for sentence in answer.unreadable),
         failed=tuple(search.failed),
     )
     _log(company, loaded)
@@ -228,14 +232,20 @@ def _days(first: dt.date, last: dt.date) -> list[dt.date]:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """One uncut answer: columns, amounts in whole öre, for there may be a million rows in a run."""
+    """One uncut answer: columns, amounts in whole öre, for there may be a million rows in a run.
+
+    An invoice whose row cannot be read is in it without amounts: what was known of its payment is not known any more.
+    """
 
     first_day: dt.date
     last_day: dt.date
     asked_at: dt.datetime
+    rows: int
+    """As received: more than there are ids, where some of these cannot be read."""
     invoice_ids: list[int]
     totals_in_oere: list[int | None]
     paids_in_oere: list[int | None]
+    unreadable: list[str]
 
 
 @dataclass
@@ -249,7 +259,6 @@ class _Search:
     answers: list[_Answer] = field(default_factory=list)
     answered: set[int] = field(default_factory=set)
     cut_days: list[dt.date] = field(default_factory=list)
-    unreadable: list[tuple[dt.date, str]] = field(default_factory=list)
     failed: list[RequestError] = field(default_factory=list)
     requests: int = 0
     # What we learn of a server that cuts its answers shorter than we asked for.
@@ -299,16 +308,7 @@ class _Search:
 
     def _read(self, first_day: dt.date, last_day: dt.date) -> None:
         """Ask until these days have uncut answers: halves of a window, and more rows of a single day."""
-        try:
-            answer = self._ask(first_day, last_day, self.max_rows)
-        except InvoiceUnreadable as error:
-            if first_day < last_day:
-                self._read_halves(first_day, last_day)
-            else:
-                # The ERP did answer, so the search is as complete as it will be: but of this day nothing is known.
-                self.unreadable.append((first_day, str(error)))
-                self._accept(_Answer(first_day, last_day, self.clock(), [], [], []))
-            return
+        answer = self._ask(first_day, last_day, self.max_rows)
         if answer is not None:
             self._judge(answer)
         elif first_day < last_day:
@@ -327,8 +327,8 @@ class _Search:
             answer = self._ask(day, day, rows)
             if answer is not None:
                 # As many as before, though more were asked for: a limit of the server's own, unless nothing is missing.
-                if len(answer.invoice_ids) <= rows // 2:
-                    self.own_limit = len(answer.invoice_ids)
+                if answer.rows <= rows // 2:
+                    self.own_limit = answer.rows
                 self._judge(answer)
                 return
         self.cut_days.append(day)
@@ -339,7 +339,7 @@ class _Search:
         An answer that lacks invoices of its dates is held against the date that lacks most: if that, asked for
         alone, brings some of them, the server has a limit of its own. One that has sent more than this has not.
         """
-        size = len(answer.invoice_ids)
+        size = answer.rows
         found = set(answer.invoice_ids)
         lacking = {
             day: missing
@@ -347,7 +347,8 @@ class _Search:
             if day in self.known and (missing := set(self.known[day].awaited) - found)
         }
         is_single_day = answer.first_day == answer.last_day
-        if not lacking:
+        # Rows whose id cannot be read are taken for some of those.
+        if sum(map(len, lacking.values())) <= size - len(answer.invoice_ids):
             self.largest_uncut = max(self.largest_uncut, size)
         elif self.own_limit is not None and size >= self.own_limit:
             if is_single_day:
@@ -364,10 +365,7 @@ class _Search:
         self._accept(answer)
 
     def _brings(self, day: dt.date, lacking: Mapping[dt.date, set[int]]) -> bool:
-        try:
-            alone = self._ask(day, day, self.max_rows)
-        except InvoiceUnreadable:
-            return True
+        alone = self._ask(day, day, self.max_rows)
         return alone is None or not lacking[day].isdisjoint(alone.invoice_ids)
 
     def _accept(self, answer: _Answer) -> None:
@@ -381,14 +379,27 @@ class _Search:
         found = self.client.search(first_day=first_day, last_day=last_day, max_rows=max_rows)
         if len(found) >= max_rows:
             return None
+        readable = [row for row in found if isinstance(row, SearchInvoice)]
+        unreadable = [row for row in found if isinstance(row, InvoiceUnreadable)]
+        # Behind the others: of an invoice with two rows, the one that cannot be read decides.
+        named = [row.invoice_id for row in unreadable if row.invoice_id is not None]
         return _Answer(
             first_day,
             last_day,
             asked_at,
-            invoice_ids=[invoice.customer_invoice_id for invoice in found],
-            totals_in_oere=[_in_oere(invoice.total_amount) for invoice in found],
-            paids_in_oere=[_in_oere(invoice.paid_amount) for invoice in found],
+            rows=len(found),
+            invoice_ids=[row.invoice_id for row in readable] + named,
+            totals_in_oere=[_in_oere(row.total_amount) for row in readable] + [None] * len(named),
+            paids_in_oere=[_in_oere(row.paid_amount) for row in readable] + [None] * len(named),
+            unreadable=[_told(row, first_day, last_day) for row in unreadable],
         )
+
+
+def _told(row: InvoiceUnreadable, first_day: dt.date, last_day: dt.date) -> str:
+    if row.invoice_id is not None:
+        return str(row)
+    days = f"{first_day}" if first_day == last_day else f"{first_day} to {last_day}"
+    return f"{row} It is in the answer for {days}: no payment of these days is ended for being left out of it."
 
 
 def _in_oere(amount: Decimal | None) -> int | None:
@@ -505,7 +516,7 @@ def _write(
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, answers: Sequence[_Answer]) -> None:
-    """Temp tables payment_said, in the order in which it was asked for, and payment_day: when each day was."""
+    """Temp tables payment_said, in the order in which it was asked for, and payment_day: when each day was answered whole."""
     connection.execute(
         """
         create or replace temp table payment_said (
@@ -514,7 +525,13 @@ def _stage(connection: duckdb.DuckDBPyConnection, answers: Sequence[_Answer]) ->
         create or replace temp table payment_day (day date, asked_at timestamptz);
         """
     )
-    asked_at = {day: answer.asked_at for answer in answers for day in _days(answer.first_day, answer.last_day)}
+    # A row whose id cannot be read may be any invoice's: the answer then proves of none that it was left out.
+    asked_at = {
+        day: answer.asked_at
+        for answer in answers
+        if answer.rows == len(answer.invoice_ids)
+        for day in _days(answer.first_day, answer.last_day)
+    }
     connection.execute(
         "insert into payment_day select unnest($days::date[]), unnest($moments::timestamptz[])",
         {"days": list(asked_at), "moments": list(asked_at.values())},
@@ -545,8 +562,8 @@ def _stage(connection: duckdb.DuckDBPyConnection, answers: Sequence[_Answer]) ->
 def _log(company: str, loaded: PaymentsLoaded) -> None:
     for error in loaded.failed:
         log.warning("Company %s, payments: %s", company, error)
-    for day, what in loaded.unreadable:
-        log.warning("Company %s: payments of invoices of %s are unknown: %s", company, day, what)
+    for sentence in loaded.unreadable[:_MOST_LOGGED]:
+        log.warning("Company %s: a payment is unknown: %s", company, sentence)
     if loaded.cut_days:
         log.warning(
             "Company %s: payments of invoices of %s are unknown: Search cuts its answer short.",
@@ -554,7 +571,7 @@ def _log(company: str, loaded: PaymentsLoaded) -> None:
             ", ".join(str(day) for day in loaded.cut_days),
         )
     log.info(
-        "Company %s: payments of %d %s in %d %s: %d new, %d changed, %d ended, %d unanswered%s",
+        "Company %s: payments of %d %s in %d %s: %d new, %d changed, %d ended, %d unanswered, %d unreadable%s",
         company,
         loaded.answered,
         plural(loaded.answered, "invoice"),
@@ -564,5 +581,6 @@ def _log(company: str, loaded: PaymentsLoaded) -> None:
         loaded.changed,
         loaded.ended,
         loaded.unanswered,
+        len(loaded.unreadable),
         "" if loaded.is_complete else "; the search is not complete",
     )
