@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from softone_pipeline.errors import AuthenticationError, RequestError, SoftOneError, WarehouseError, told_together
+from softone_pipeline.errors import SoftOneError, WarehouseError, told_together
 from softone_pipeline.orchestration import checks
 from softone_pipeline.orchestration.instance import WAREHOUSE_POOL
 from softone_pipeline.orchestration.metadata import definition_metadata, figures, money, open_with, preview
@@ -154,21 +154,17 @@ def _payment_status(settings: PipelineSettings, place: Placement) -> dg.AssetsDe
         context: dg.AssetExecutionContext,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         softone, warehouse = place.softone(context), place.warehouse(context)
-        cost: dict[str, int | float] = {}
         began = time.monotonic()
-        try:
-            with softone.client(settings.pace_file) as client:
-                loaded = load_payments(
-                    client,
-                    warehouse.warehouse,
-                    company=settings.company,
-                    run_id=context.run.run_id,
-                    today=stockholm_today(),
-                )
-                cost = _traffic_metadata(client.traffic, time.monotonic() - began)
-        except (AuthenticationError, RequestError) as error:
-            # No failed step, but a failed check: what was known stands, so the balances and the copy go on from it.
-            loaded = PaymentsLoaded(asked_at=dt.datetime.now(dt.UTC), is_complete=False, failed=(error,))
+        # A search that fails is no failed step, but a failed check: the balances and the copy go on from what is known.
+        with softone.client(settings.pace_file) as client:
+            loaded = load_payments(
+                client,
+                warehouse.warehouse,
+                company=settings.company,
+                run_id=context.run.run_id,
+                today=stockholm_today(),
+            )
+            cost = _traffic_metadata(client.traffic, time.monotonic() - began)
         with warehouse.get_connection() as connection:
             as_of = last_complete_search(connection, settings.company)
             return dg.MaterializeResult(

@@ -439,11 +439,27 @@ def test_what_was_known_stands_when_search_is_forbidden_later(house: House) -> N
     assert one(house, "payment_basis, open_amount, as_of") == ("known", D("100.00"), at(2).date())
 
 
-def test_when_more_than_search_refuses_us_it_is_an_error(house: House) -> None:
+def test_when_more_than_search_refuses_us_that_is_what_failed(house: House) -> None:
+    search = _many(house, 40, 400)
+    search.trouble = lambda *_: AuthenticationError("The token was refused.")
+    search.check_error = AuthenticationError("The ERP refused the login.")
+    loaded = load(house, search, 2)
+    assert (loaded.is_complete, loaded.reason, loaded.failed) == (False, None, (search.check_error,))
+    assert (loaded.requests, search.checks) == (1, 1)
+
+
+def test_a_login_that_is_refused_midway_keeps_what_search_had_answered(house: House) -> None:
+    days = [TODAY - dt.timedelta(days=100 * number) for number in range(3)]
+    wires = [wire_of(number, day) for number, day in enumerate(days, 1)]
+    land(house, 1, wires)
     refused = AuthenticationError("The ERP refused the login.")
-    search = FakeSearch(trouble=lambda *_: refused, check_error=refused)
-    with pytest.raises(AuthenticationError):
-        load(house, search, 2)
+    search = FakeSearch(trouble=lambda first, last: refused if last >= days[1] else None)
+    for wire in wires:
+        search.say(wire, "25.00")
+    loaded = load(house, search, 2)
+    assert (loaded.is_complete, loaded.failed, loaded.requests, loaded.new) == (False, (refused,), 2, 1)
+    assert statuses(house, 3) == [(D("25.00"), False, 2, None)]
+    assert house.rows("select count(*) from raw.payment_search") == [(0,)]
 
 
 def test_a_window_that_fails_leaves_what_was_known_and_the_others_go_on(house: House) -> None:

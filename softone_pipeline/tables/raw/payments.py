@@ -77,7 +77,7 @@ class PaymentsLoaded:
     unreadable: tuple[str, ...] = ()
     """Rows that cannot be read exactly, a sentence each: the payments of these invoices are unknown."""
     failed: tuple[AuthenticationError | RequestError, ...] = ()
-    """Why windows could not be asked for, one error each. What was known of them stands."""
+    """Why windows could not be asked for, one error each, or that the login is refused. What was known of them stands."""
 
 
 def load_payments(
@@ -93,7 +93,7 @@ def load_payments(
     """Ask Search for the dates above and write to raw what differs from what stands; one transaction at the end.
 
     `max_rows` is the size of an answer from which on it may have been cut. `clock` tells the time in UTC.
-    Raises AuthenticationError and RequestError when it is not only Search that refuses us, and WarehouseError.
+    Raises WarehouseError. What the ERP refuses is told in `reason` or `failed`, for what it did answer is written.
     """
     with warehouse.connect() as connection:
         known = _known_days(connection, company, today)
@@ -259,7 +259,7 @@ class _Search:
     answers: list[_Answer] = field(default_factory=list)
     answered: set[int] = field(default_factory=set)
     cut_days: list[dt.date] = field(default_factory=list)
-    failed: list[RequestError] = field(default_factory=list)
+    failed: list[AuthenticationError | RequestError] = field(default_factory=list)
     requests: int = 0
     # What we learn of a server that cuts its answers shorter than we asked for.
     own_limit: int | None = None
@@ -272,13 +272,12 @@ class _Search:
             try:
                 self._read(first_day, last_day)
             except (AuthenticationError, RequestError) as error:
-                if not self.answers and self._is_not_for_us(error):
+                failure = error if self.answers else self._beyond_search(error)
+                if failure is None:
                     return str(error)
-                if isinstance(error, AuthenticationError):
-                    raise
-                self.failed.append(error)
+                self.failed.append(failure)
                 in_a_row += 1
-                if in_a_row == _FAILURES_IN_A_ROW:
+                if in_a_row == _FAILURES_IN_A_ROW or isinstance(failure, AuthenticationError):
                     break
             else:
                 in_a_row = 0
@@ -299,12 +298,15 @@ class _Search:
             for invoice_id in self.known[day].awaited
         )
 
-    def _is_not_for_us(self, error: AuthenticationError | RequestError) -> bool:
-        """Whether it is Search alone that refuses us. Raises what is wrong with the rest, if something is."""
+    def _beyond_search(self, error: AuthenticationError | RequestError) -> AuthenticationError | RequestError | None:
+        """What is wrong with more than Search; None when it is Search alone that refuses us."""
         if isinstance(error, RequestError) and error.status not in _NOT_FOR_US:
-            return False
-        self.client.check()
-        return True
+            return error
+        try:
+            self.client.check()
+        except (AuthenticationError, RequestError) as failure:
+            return failure
+        return None
 
     def _read(self, first_day: dt.date, last_day: dt.date) -> None:
         """Ask until these days have uncut answers: halves of a window, and more rows of a single day."""
