@@ -22,6 +22,7 @@ from softone_pipeline.tables.proof.explain import explain_balance
 from softone_pipeline.tables.proof.ledger import parse_amount
 from softone_pipeline.warehouse import open_published
 from softone_pipeline_tests.cli.conftest import FIRST_DAY, LAST_DAY, Shell
+from softone_pipeline_tests.orchestration.gate import Gate
 
 RANGE = ("--from", str(FIRST_DAY), "--to", str(LAST_DAY))
 
@@ -122,6 +123,28 @@ def test_what_happened_in_the_erp_since_is_told_apart_by_asking_for_it_by_id(loa
     assert kinds == {
         (gone["InvoiceId"], "not_there"), (moved["InvoiceId"], "moved"), (changed["InvoiceId"], "changed"),
     }  # fmt: skip
+
+
+def test_an_invoice_that_cannot_be_asked_for_by_id_costs_its_day_and_no_other(loaded: Loaded) -> None:
+    company = Company(first_day=FIRST_DAY, last_day=LAST_DAY, invoices_per_day=12)
+    gone, changed = company.invoices()[10], company.invoices()[30]
+    company.remove(gone["InvoiceId"])
+    company.put(changed | {"CustomerName": "Ett annat namn"})
+    with Sandbox(company) as sandbox, Gate(sandbox.base_url) as gate:
+        gate.ids_are_broken = True
+        shell = Shell(
+            loaded.shell.folder,
+            loaded.shell.variables | {"SOFTONE_BASE_URL": gate.url, "SOFTONE_MAX_ATTEMPTS": "2"},
+        )
+        found = _json(shell, "verify", *RANGE, status=1)
+    findings = {f["invoice_id"]: f for day in found["days"] for f in day["findings"]}
+    assert {number: finding["kind"] for number, finding in findings.items()} == {
+        gone["InvoiceId"]: "not_there", changed["InvoiceId"]: "changed",
+    }  # fmt: skip
+    for number, finding in findings.items():
+        assert f"Invoice {number} of company default could not be asked for: " in finding["says"]
+    assert [day["is_whole"] for day in found["days"]].count(False) == 2
+    assert all(day["failed"] is None and day["there"] is not None for day in found["days"])
 
 
 def test_a_day_that_was_never_fetched_is_whole_only_where_the_erp_has_nothing_and_says_so(loaded: Loaded) -> None:

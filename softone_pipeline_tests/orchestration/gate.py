@@ -17,7 +17,8 @@ _PASSED_ON = ("content-type", "retry-after")
 
 
 class Gate:
-    """A context manager that listens on a free loopback port. Filter's `broken` days get a 503; Search can be broken whole.
+    """A context manager that listens on a free loopback port. Filter's `broken` days get a 503; Search can be broken whole,
+    and so can questions by InvoiceId.
 
     What it answers then quotes the URL that was asked for, keys and all: a server may do that.
     """
@@ -25,6 +26,7 @@ class Gate:
     def __init__(self, upstream: str) -> None:
         self.broken: set[dt.date] = set()
         self.search_is_broken = False
+        self.ids_are_broken = False
         self.asked: list[dt.date] = []
         """The days that Filter was asked for, once per request."""
         self._client = httpx.Client(base_url=upstream, timeout=30, headers={"accept-encoding": "identity"})
@@ -49,7 +51,7 @@ class Gate:
     def _answer(self, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         first = str(json.loads(body or b"{}").get("InvoiceDateFrom") or "")[:10]
         is_search = "/Search?" in path
-        is_broken = is_search and self.search_is_broken
+        is_broken = (is_search and self.search_is_broken) or (self.ids_are_broken and b'"InvoiceId"' in body)
         if first and not is_search:
             day = dt.date.fromisoformat(first)
             self.asked.append(day)

@@ -40,6 +40,9 @@ _WINDOW_DAYS = 7
 # More differences than this are no puzzle but a range that was never loaded: asking for each would only press the ERP.
 _MOST_ASKED = 200
 
+_Answers = Mapping[int, InvoiceAnswer | RequestError]
+"""What was asked for by id, and what came of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -135,8 +138,9 @@ def verify(
     """Read the range again in windows of several days and compare it with the store as of the moment of asking.
 
     Give a client of `other_settings`, and the `privacy` that loading has: pseudonyms are compared with pseudonyms.
-    Windows that fail leave their days unverified, with the store's side as it is. Raises AuthenticationError, and
-    SettingsError for another privacy.
+    Windows that fail leave their days unverified, with the store's side as it is; an invoice that cannot be asked for by
+    id is a finding of its day that says why. Raises AuthenticationError, SettingsError for another privacy, and what
+    `open_store` raises.
     """
     with open_store() as store:
         hide = _pseudonymiser(store, company, privacy or Privacy())
@@ -155,13 +159,11 @@ def verify(
     with open_store() as store:
         fetched = _fetched_days(store, company, first_day, last_day)
         compared = [(look, *_stored(store, company, look)) for look in looks]
-    answers: dict[int, InvoiceAnswer] = {}
+    answers: dict[int, InvoiceAnswer | RequestError] = {}
     differing = sorted({invoice_id for look, here, _ in compared for invoice_id in _differing(look, here)})
     if len(differing) <= _MOST_ASKED:
-        for answer in client.read_invoices(differing):
-            if isinstance(answer, RequestError):
-                raise answer
-            answers[answer.invoice_id] = hide_answer(hide, answer)
+        for invoice_id, answer in zip(differing, client.read_invoices(differing), strict=True):
+            answers[invoice_id] = answer if isinstance(answer, RequestError) else hide_answer(hide, answer)
     for look, here, quarantined in compared:
         for day in _days(look.first_day, look.last_day):
             certificates[day].fetched_at = fetched.get(day)
@@ -203,7 +205,7 @@ def _judge(
     *,
     here: Mapping[int, _Here],
     quarantined: set[str],
-    answers: Mapping[int, InvoiceAnswer],
+    answers: _Answers,
 ) -> None:
     """Fill in the ERP's side of one window's days, and what differs."""
     for date in _days(look.first_day, look.last_day):
@@ -229,7 +231,7 @@ def _difference(
     found: _There,
     here: Mapping[int, _Here],
     quarantined: set[str],
-    answers: Mapping[int, InvoiceAnswer],
+    answers: _Answers,
 ) -> Finding | None:
     """What is not the same of an invoice that the ERP has on this day."""
     stored = None if found.invoice_id is None else here.get(found.invoice_id)
@@ -247,33 +249,37 @@ def _difference(
     return Finding(found.day, kind, found.invoice_id, says)
 
 
-def _not_here(day: DayCertificate, found: _There, answers: Mapping[int, InvoiceAnswer]) -> str:
+def _not_here(day: DayCertificate, found: _There, answers: _Answers) -> str:
     if day.fetched_at is None:
         return "the day has never been fetched: softone backfill loads it"
     answer = answers.get(found.invoice_id) if found.invoice_id is not None else None
-    if answer is not None and answer.invoice is None:
+    if isinstance(answer, InvoiceAnswer) and answer.invoice is None:
         return "in the ERP's list, but not when asked for by id: it may have been deleted a moment ago"
     return (
         f"in the ERP, not here. The day was fetched {moment(day.fetched_at)}: registered or moved here after that, or lost. "
-        "Load the day again and verify once more: if it is then new and whole, the store has it"
+        f"Load the day again and verify once more: if it is then new and whole, the store has it{_unasked(answer)}"
     )
 
 
-def _changed(stored: _Here, found: _There, answers: Mapping[int, InvoiceAnswer]) -> str:
+def _changed(stored: _Here, found: _There, answers: _Answers) -> str:
     answer = answers.get(stored.invoice_id)
-    if answer is not None and answer.invoice is not None and _hash(answer.invoice.payload) == stored.hash:
-        return "the ERP's list and its answer by id differ; the answer by id is what is stored"
-    by_id = ", and the answer by id says the same as the list" if answer is not None else ""
+    by_id = ""
+    if isinstance(answer, InvoiceAnswer):
+        if answer.invoice is not None and _hash(answer.invoice.payload) == stored.hash:
+            return "the ERP's list and its answer by id differ; the answer by id is what is stored"
+        by_id = ", and the answer by id says the same as the list"
     return (
         f"other content than stored (fetched {moment(stored.fetched_at)}){by_id}: changed in the ERP after that, "
-        "or altered here. Load the day again"
+        f"or altered here. Load the day again{_unasked(answer)}"
     )
 
 
-def _not_there(stored: _Here, answers: Mapping[int, InvoiceAnswer]) -> str:
+def _not_there(stored: _Here, answers: _Answers) -> str:
     answer = answers.get(stored.invoice_id)
     if answer is None:
         return f"here since {moment(stored.fetched_at)}, not in the ERP's list; not asked for by id, there are too many"
+    if isinstance(answer, RequestError):
+        return f"here since {moment(stored.fetched_at)}, not in the ERP's list{_unasked(answer)}"
     if answer.invoice is None:
         return f"here since {moment(stored.fetched_at)}, the ERP no longer knows its id: deleted there after that. Load the day again"
     if answer.invoice.invoice_date != stored.day:
@@ -281,9 +287,16 @@ def _not_there(stored: _Here, answers: Mapping[int, InvoiceAnswer]) -> str:
     return "the ERP's list left it out, yet it answers by id: nothing is missing here, the list was not whole"
 
 
-def _is_elsewhere(stored: _Here, answers: Mapping[int, InvoiceAnswer]) -> bool:
+def _is_elsewhere(stored: _Here, answers: _Answers) -> bool:
     answer = answers.get(stored.invoice_id)
-    return answer is not None and answer.invoice is not None and answer.invoice.invoice_date != stored.day
+    return (
+        isinstance(answer, InvoiceAnswer) and answer.invoice is not None and answer.invoice.invoice_date != stored.day
+    )
+
+
+def _unasked(answer: InvoiceAnswer | RequestError | None) -> str:
+    """The sentence, behind another, that there is no answer by id, and why."""
+    return f". {answer}".removesuffix(".") if isinstance(answer, RequestError) else ""
 
 
 def _differing(look: _Look, here: Mapping[int, _Here]) -> Iterator[int]:
