@@ -1,27 +1,23 @@
-"""From the ERP's Search to raw.payment_status: which dates are asked for, what an answer proves, versions by difference.
+"""From the ERP's Search to raw.payment_status: ask, and write versions where the answers differ from what stands.
 
-Known is only what an uncut answer said (tables.md, "raw.payment_status"). What is open, and how old it is, is the
-mart's business. As everywhere, the database is not held while the ERP is waited for.
-
-Which dates: every one that holds an invoice not known to be fully paid, however old; the last year whatever has
-been paid, because payments are reversed too; of the years before that, each month once in thirty days; and today,
-so that every search asks for something.
+payment_windows.py says which dates are asked for, payment_answers.py what an answer proves. Known is only what an
+uncut answer said (tables.md, "raw.payment_status"). What is open, and how old it is, is the mart's business. As
+everywhere, the database is not held while the ERP is waited for.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import duckdb
 
 from softone_pipeline.errors import AuthenticationError, RequestError
 from softone_pipeline.readable import plural
-from softone_pipeline.softone import InvoiceUnreadable, SearchInvoice
+from softone_pipeline.tables.raw.payment_answers import Answer, Search, SearchClient
+from softone_pipeline.tables.raw.payment_windows import days_between, known_days, windows_to_ask
 from softone_pipeline.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -29,29 +25,8 @@ log = logging.getLogger(__name__)
 # One answer's size: large enough that a small company's history is some dozens of requests, small enough that the
 # ERP answers in seconds. A window is planned to hold half of it at most, for there may be more than we know.
 _MAX_ROWS = 10_000
-_WINDOW_DAYS = 31
-# A single day is asked for with up to so many times as many rows before its payments are given up as unknown.
-_MOST_TIMES = 32
-
-_RECENT_DAYS = 366
-_ROUND_DAYS = 30
-# So many windows in a row that fail mean that the ERP is down: no use in waiting for the others' retries too.
-_FAILURES_IN_A_ROW = 3
 # So many rows that cannot be read are named in the log; the check tells how many there are.
 _MOST_LOGGED = 20
-
-_ONE_DAY = dt.timedelta(days=1)
-_NOT_FOR_US = {401, 403, 404, 405}
-
-
-class SearchClient(Protocol):
-    """What is needed of SoftOneClient."""
-
-    def search(
-        self, *, first_day: dt.date, last_day: dt.date, max_rows: int
-    ) -> list[SearchInvoice | InvoiceUnreadable]: ...
-
-    def check(self) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +65,16 @@ def load_payments(
     max_rows: int = _MAX_ROWS,
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
 ) -> PaymentsLoaded:
-    """Ask Search for the dates above and write to raw what differs from what stands; one transaction at the end.
+    """Ask Search for all dates that may have news and write to raw what differs from what stands; one transaction at the end.
 
     `max_rows` is the size of an answer from which on it may have been cut. `clock` tells the time in UTC.
     Raises WarehouseError. What the ERP refuses is told in `reason` or `failed`, for what it did answer is written.
     """
     with warehouse.connect() as connection:
-        known = _known_days(connection, company, today)
-    search = _Search(client, known, max_rows, clock)
+        known = known_days(connection, company, today)
+    search = Search(client, known, max_rows, clock)
     asked_at = clock()
-    reason = search.run(_windows(known, today, max_rows // 2))
+    reason = search.run(windows_to_ask(known, today, max_rows // 2))
     if reason is not None:
         return PaymentsLoaded(asked_at=asked_at, is_complete=False, reason=reason, requests=search.requests)
     with warehouse.transaction() as connection:
@@ -136,283 +111,8 @@ def last_complete_search(connection: duckdb.DuckDBPyConnection, company: str) ->
     return found[0] if found else None
 
 
-# --- which dates to ask for
-
-
-@dataclass(frozen=True, slots=True)
-class _KnownDay:
-    """What raw knows of one date."""
-
-    invoices: int
-    awaited: tuple[int, ...]
-    """Invoices that Search should answer for: neither preliminary nor cancelled."""
-    is_asked: bool
-
-
-def _known_days(connection: duckdb.DuckDBPyConnection, company: str, today: dt.date) -> dict[dt.date, _KnownDay]:
-    """Each date with invoices, in order. Fully paid means: also of the total that the invoice has now."""
-    rows = connection.execute(
-        """
-        with invoice as (
-            select
-                version.partition_date as day,
-                version.invoice_id,
-                coalesce(version.origin_status, 0) not in (1, 4) as is_awaited,
-                version.partition_date >= $recent::date
-                or date_diff('month', date '2000-01-01', version.partition_date) % $round_days
-                = date_diff('day', date '2000-01-01', $today::date) % $round_days as is_asked_anyway,
-                coalesce(status.fully_paid, false) as fully_paid,
-                status.total_amount as search_total,
-                coalesce(version.payload_normalised, version.payload) as payload
-            from raw.customer_invoices as version
-            left join raw.payment_status as status
-                on status.company = version.company
-                and status.invoice_id = version.invoice_id
-                and status.superseded_at is null
-            where version.company = $company and version.latest and version.end_reason is null
-                and version.partition_date is not null
-        )
-
-        select
-            day,
-            count(*) as invoices,
-            coalesce(list(invoice_id) filter (where is_awaited), []) as awaited,
-            bool_or(is_awaited and case
-                when is_asked_anyway or not fully_paid then true
-                else abs(raw.read_invoice_header(payload).TotalAmount) is distinct from abs(search_total)
-            end) as is_asked
-        from invoice
-        group by day
-        order by day
-        """,
-        {
-            "company": company,
-            "today": today,
-            "recent": today - dt.timedelta(days=_RECENT_DAYS),
-            "round_days": _ROUND_DAYS,
-        },
-    ).fetchall()
-    return {day: _KnownDay(invoices, tuple(awaited), is_asked) for day, invoices, awaited, is_asked in rows}
-
-
-def _windows(
-    known: Mapping[dt.date, _KnownDay], today: dt.date, most_invoices: int
-) -> Iterator[tuple[dt.date, dt.date]]:
-    """The dates to ask for in as few windows as may be answered whole, oldest first.
-
-    A day either side is asked for as well: the ERP may compare dates as written, and with a zone that is
-    sometimes the day before or after the Stockholm day.
-    """
-    days = {today, *(day for day, found in known.items() if found.is_asked)}
-    days |= {day - _ONE_DAY for day in days if day > dt.date.min} | {
-        day + _ONE_DAY for day in days if day < dt.date.max
-    }
-    window: tuple[dt.date, dt.date] | None = None
-    invoices = 0
-    for day in sorted(days):
-        if window is not None:
-            first, last = window
-            if (day - first).days < _WINDOW_DAYS:
-                more = sum(known[between].invoices for between in _days(last + _ONE_DAY, day) if between in known)
-                if invoices + more <= most_invoices:
-                    window, invoices = (first, day), invoices + more
-                    continue
-            yield window
-        window, invoices = (day, day), known[day].invoices if day in known else 0
-    if window is not None:
-        yield window
-
-
-def _days(first: dt.date, last: dt.date) -> list[dt.date]:
-    return [first + dt.timedelta(days=number) for number in range((last - first).days + 1)]
-
-
-# --- asking
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """One uncut answer: columns, amounts in whole öre, for there may be a million rows in a run.
-
-    An invoice whose row cannot be read is in it without amounts: what was known of its payment is not known any more.
-    """
-
-    first_day: dt.date
-    last_day: dt.date
-    asked_at: dt.datetime
-    rows: int
-    """As received: more than there are ids, where some of these cannot be read."""
-    invoice_ids: list[int]
-    totals_in_oere: list[int | None]
-    paids_in_oere: list[int | None]
-    unreadable: list[str]
-
-
-@dataclass
-class _Search:
-    """One run's questions and what came of them."""
-
-    client: SearchClient
-    known: Mapping[dt.date, _KnownDay]
-    max_rows: int
-    clock: Callable[[], dt.datetime]
-    answers: list[_Answer] = field(default_factory=list)
-    answered: set[int] = field(default_factory=set)
-    cut_days: list[dt.date] = field(default_factory=list)
-    failed: list[AuthenticationError | RequestError] = field(default_factory=list)
-    requests: int = 0
-    # What we learn of a server that cuts its answers shorter than we asked for.
-    own_limit: int | None = None
-    largest_uncut: int = 0
-
-    def run(self, windows: Iterator[tuple[dt.date, dt.date]]) -> str | None:
-        """Ask for every window. Returns why Search cannot be had, if so."""
-        in_a_row = 0
-        for first_day, last_day in windows:
-            try:
-                self._read(first_day, last_day)
-            except (AuthenticationError, RequestError) as error:
-                failure = error if self.answers else self._beyond_search(error)
-                if failure is None:
-                    return str(error)
-                self.failed.append(failure)
-                in_a_row += 1
-                if in_a_row == _FAILURES_IN_A_ROW or isinstance(failure, AuthenticationError):
-                    break
-            else:
-                in_a_row = 0
-        return None
-
-    @property
-    def is_complete(self) -> bool:
-        return not self.cut_days and not self.failed
-
-    @property
-    def unanswered(self) -> int:
-        """Invoices that should have been answered for and were not, whatever date the answer had them under."""
-        days = {day for answer in self.answers for day in _days(answer.first_day, answer.last_day)}
-        return sum(
-            invoice_id not in self.answered
-            for day in days
-            if day in self.known
-            for invoice_id in self.known[day].awaited
-        )
-
-    def _beyond_search(self, error: AuthenticationError | RequestError) -> AuthenticationError | RequestError | None:
-        """What is wrong with more than Search; None when it is Search alone that refuses us."""
-        if isinstance(error, RequestError) and error.status not in _NOT_FOR_US:
-            return error
-        try:
-            self.client.check()
-        except (AuthenticationError, RequestError) as failure:
-            return failure
-        return None
-
-    def _read(self, first_day: dt.date, last_day: dt.date) -> None:
-        """Ask until these days have uncut answers: halves of a window, and more rows of a single day."""
-        answer = self._ask(first_day, last_day, self.max_rows)
-        if answer is not None:
-            self._judge(answer)
-        elif first_day < last_day:
-            self._read_halves(first_day, last_day)
-        else:
-            self._read_large_day(first_day)
-
-    def _read_halves(self, first_day: dt.date, last_day: dt.date) -> None:
-        middle = first_day + (last_day - first_day) // 2
-        self._read(first_day, middle)
-        self._read(middle + _ONE_DAY, last_day)
-
-    def _read_large_day(self, day: dt.date) -> None:
-        rows = self.max_rows
-        while (rows := 2 * rows) <= _MOST_TIMES * self.max_rows:
-            answer = self._ask(day, day, rows)
-            if answer is not None:
-                # As many as before, though more were asked for: a limit of the server's own, unless nothing is missing.
-                if answer.rows <= rows // 2:
-                    self.own_limit = answer.rows
-                self._judge(answer)
-                return
-        self.cut_days.append(day)
-
-    def _judge(self, answer: _Answer) -> None:
-        """Take an answer that is shorter than asked for, unless the server seems to cut shorter than that.
-
-        An answer that lacks invoices of its dates is held against the date that lacks most: if that, asked for
-        alone, brings some of them, the server has a limit of its own. One that has sent more than this has not.
-        """
-        size = answer.rows
-        found = set(answer.invoice_ids)
-        lacking = {
-            day: missing
-            for day in _days(answer.first_day, answer.last_day)
-            if day in self.known and (missing := set(self.known[day].awaited) - found)
-        }
-        is_single_day = answer.first_day == answer.last_day
-        # Rows whose id cannot be read are taken for some of those.
-        if sum(map(len, lacking.values())) <= size - len(answer.invoice_ids):
-            self.largest_uncut = max(self.largest_uncut, size)
-        elif self.own_limit is not None and size >= self.own_limit:
-            if is_single_day:
-                self.cut_days.append(answer.first_day)
-            else:
-                self._read_halves(answer.first_day, answer.last_day)
-            return
-        elif size >= self.largest_uncut and not is_single_day:
-            if self._brings(max(lacking, key=lambda day: len(lacking[day])), lacking):
-                self.own_limit = size
-                self._read_halves(answer.first_day, answer.last_day)
-                return
-            self.largest_uncut = size
-        self._accept(answer)
-
-    def _brings(self, day: dt.date, lacking: Mapping[dt.date, set[int]]) -> bool:
-        alone = self._ask(day, day, self.max_rows)
-        return alone is None or not lacking[day].isdisjoint(alone.invoice_ids)
-
-    def _accept(self, answer: _Answer) -> None:
-        self.answers.append(answer)
-        self.answered.update(answer.invoice_ids)
-
-    def _ask(self, first_day: dt.date, last_day: dt.date, max_rows: int) -> _Answer | None:
-        """One request. None: the answer has as many rows as were asked for, so it may be cut."""
-        asked_at = self.clock()
-        self.requests += 1
-        found = self.client.search(first_day=first_day, last_day=last_day, max_rows=max_rows)
-        if len(found) >= max_rows:
-            return None
-        readable = [row for row in found if isinstance(row, SearchInvoice)]
-        unreadable = [row for row in found if isinstance(row, InvoiceUnreadable)]
-        # Behind the others: of an invoice with two rows, the one that cannot be read decides.
-        named = [row.invoice_id for row in unreadable if row.invoice_id is not None]
-        return _Answer(
-            first_day,
-            last_day,
-            asked_at,
-            rows=len(found),
-            invoice_ids=[row.invoice_id for row in readable] + named,
-            totals_in_oere=[_in_oere(row.total_amount) for row in readable] + [None] * len(named),
-            paids_in_oere=[_in_oere(row.paid_amount) for row in readable] + [None] * len(named),
-            unreadable=[_told(row, first_day, last_day) for row in unreadable],
-        )
-
-
-def _told(row: InvoiceUnreadable, first_day: dt.date, last_day: dt.date) -> str:
-    if row.invoice_id is not None:
-        return str(row)
-    days = f"{first_day}" if first_day == last_day else f"{first_day} to {last_day}"
-    return f"{row} It is in the answer for {days}: no payment of these days is ended for being left out of it."
-
-
-def _in_oere(amount: Decimal | None) -> int | None:
-    return None if amount is None else int(amount.scaleb(2))
-
-
-# --- writing
-
-
 def _write(
-    connection: duckdb.DuckDBPyConnection, company: str, run_id: str, answers: Sequence[_Answer]
+    connection: duckdb.DuckDBPyConnection, company: str, run_id: str, answers: Sequence[Answer]
 ) -> tuple[int, int, int]:
     """Write versions where the answers differ from what stands. Returns how many are new, changed and ended.
 
@@ -517,7 +217,7 @@ def _write(
     return counts[0], counts[1], counts[2]
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, answers: Sequence[_Answer]) -> None:
+def _stage(connection: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> None:
     """Temp tables payment_said, in the order in which it was asked for, and payment_day: when each day was answered whole."""
     connection.execute(
         """
@@ -532,7 +232,7 @@ def _stage(connection: duckdb.DuckDBPyConnection, answers: Sequence[_Answer]) ->
         day: answer.asked_at
         for answer in answers
         if answer.rows == len(answer.invoice_ids)
-        for day in _days(answer.first_day, answer.last_day)
+        for day in days_between(answer.first_day, answer.last_day)
     }
     connection.execute(
         "insert into payment_day select unnest($days::date[]), unnest($moments::timestamptz[])",
