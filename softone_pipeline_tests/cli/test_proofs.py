@@ -285,6 +285,12 @@ def test_the_documents_own_invoice_is_explained_down_to_its_payload(loaded: Load
     assert found["holds"]
 
 
+def test_a_payment_without_an_amount_is_one_that_the_erp_has_not_said(loaded: Loaded, tmp_path: Path) -> None:
+    shell = loaded.copy(tmp_path, "update raw.payment_status set paid_amount = null, total_amount = null")
+    assert "Payment: the ERP has not said." in shell.run("explain", "invoice", "99233").stdout
+    assert " paid of " in loaded.shell.run("explain", "invoice", "99233").stdout
+
+
 @pytest.mark.parametrize(
     "broken",
     [
