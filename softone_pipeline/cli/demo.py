@@ -22,6 +22,11 @@ from softone_pipeline.settings import PipelineSettings, stockholm_today
 if TYPE_CHECKING:
     import duckdb
 
+# How a demo's own .env begins. One that was pointed at a real ERP since is no longer the demo's.
+_ENV_BEGINS = f"""# Made by `softone demo`; the keys open nothing but the sandbox.
+SOFTONE_BASE_URL=http://127.0.0.1:{SANDBOX_PORT}
+"""
+
 
 @click.command()
 @click.option(
@@ -37,8 +42,14 @@ def demo(folder: Path, days: int, as_json: bool) -> None:
     """Load about 90 days from a pretend ERP, and show what came out.
 
     Starts the sandbox on this machine, loads it through a real Dagster run over real HTTP, lets an evening pass in
-    which invoices change, move and vanish, and loads again. Nothing outside this machine is contacted.
+    which invoices change, move and vanish, and loads again. Nothing outside this machine is contacted. A folder that
+    holds settings or data of anything but an earlier demo is left alone.
     """
+    if found := _of_somebody_else(folder):
+        raise click.UsageError(
+            f"{folder.absolute()} holds {found}, which no demo made and which this one would write over. Let --folder "
+            "name one that is empty, or that is not there yet."
+        )
     from softone_pipeline.report import report_path
     from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
     from softone_pipeline.warehouse import open_published
@@ -54,11 +65,8 @@ def demo(folder: Path, days: int, as_json: bool) -> None:
             "SOFTONE_LOOKBACK_DAYS": str(min(days, 60)),
         }
         (folder / ".env").write_text(
-            "# Made by `softone demo`; the keys open nothing but the sandbox.\n"
-            + "".join(
-                f"{name}={value}\n"
-                for name, value in (environment | {"SOFTONE_BASE_URL": f"http://127.0.0.1:{SANDBOX_PORT}"}).items()
-            ),
+            _ENV_BEGINS
+            + "".join(f"{name}={value}\n" for name, value in environment.items() if name != "SOFTONE_BASE_URL"),
             encoding="utf-8",
         )
         for name in [name for name in os.environ if name.startswith("SOFTONE_")]:
@@ -114,6 +122,14 @@ def demo(folder: Path, days: int, as_json: bool) -> None:
     out.print(f"The Dagster UI on the same data: cd {folder} && softone up --sandbox", soft_wrap=True)
     if not succeeded:
         sys.exit(EXIT_FAILED)
+
+
+def _of_somebody_else(folder: Path) -> str | None:
+    """What lies where the demo would write, unless an earlier one put it there; None when the folder is free."""
+    own = folder / ".env"
+    if own.is_file() and own.read_bytes().startswith(_ENV_BEGINS.encode()):
+        return None
+    return next((name for name in (own.name, "data", ".dagster") if (folder / name).exists()), None)
 
 
 @contextmanager

@@ -74,6 +74,37 @@ def test_the_demo_tells_a_machine_what_came_of_it(newcomer: Shell) -> None:
     assert (newcomer.folder / told["report"]).exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [
+        (".env", "SOFTONE_COMPANY_API_KEY=my-own\n"),
+        (".env", "# Made by `softone demo`; the keys open nothing but the sandbox.\nSOFTONE_COMPANY_API_KEY=my-own\n"),
+        ("data/softone_pipeline.duckdb", "my own"),
+        (".dagster/dagster.yaml", "my own"),
+    ],
+)
+def test_the_demo_leaves_a_folder_alone_that_is_somebodys_own(newcomer: Shell, name: str, holds: str) -> None:
+    own = newcomer.folder / name
+    own.parent.mkdir(exist_ok=True)
+    own.write_text(holds, encoding="utf-8")
+    before = sorted(newcomer.folder.rglob("*"))
+    done = newcomer.run("demo", "--folder", ".", "--days", "2")
+    assert done.returncode == 2
+    assert str(newcomer.folder) in done.stderr
+    assert "--folder" in done.stderr
+    assert own.read_text(encoding="utf-8") == holds
+    assert sorted(newcomer.folder.rglob("*")) == before
+
+
+def test_the_demo_goes_on_in_its_own_folder_and_leaves_other_files_there_alone(newcomer: Shell) -> None:
+    notes = newcomer.folder / "notes.txt"
+    notes.write_text("mine", encoding="utf-8")
+    for _ in range(2):
+        done = newcomer.run("demo", "--folder", ".", "--days", "2")
+        assert done.returncode == 0, done.stderr
+    assert notes.read_text(encoding="utf-8") == "mine"
+
+
 def _in_session(leader: int) -> list[str]:
     """State, number and command line of what runs in the session that a process leads; those that only wait to be buried do not."""
     listed = subprocess.run(
