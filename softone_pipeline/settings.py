@@ -12,7 +12,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -44,6 +44,9 @@ _IN_PLAIN_WORDS = {
     "too_short": "is too short",
     "string_too_short": "is too short",
 }
+
+# What an address with a password in it is to be told.
+PERCENT_ENCODED = "in the user and the password, write / ? # @ : and % percent-encoded, like %2F for /"
 
 _LONGEST_LABEL = 100
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -183,7 +186,8 @@ class ErpSettings(_Settings):
         parts = _split(value)
         if not parts or parts.scheme not in {"https", "http"} or not parts.hostname:
             raise ValueError("should look like https://apiexternal.softone.se")
-        if parts.username or parts.password or parts.query or parts.fragment:
+        # As it stands: the path of a request would go behind a lone ? or #.
+        if parts.username or parts.password or "?" in value or "#" in value:
             raise ValueError("should be the bare address: no user, no query (keys have settings of their own)")
         if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ValueError("plain http is only allowed to this machine; use https://")
@@ -298,11 +302,11 @@ class PipelineSettings(_Settings):
         parts = _split(address)
         if not address.lower().startswith(("smtps://", "smtp://")) or (parts and not parts.hostname):
             raise ValueError("should look like smtps://user:password@mail.example.com")
-        if not parts or parts.path not in {"", "/"} or parts.query or parts.fragment:
-            raise ValueError(
-                "should end with the server, or with its port: in the user and the password, write / ? # @ : and % "
-                "percent-encoded, like %2F for /"
-            )
+        parts = server_address(address)
+        if parts is None:
+            raise ValueError(f"should end with the server, or with its port: {PERCENT_ENCODED}")
+        if not unquote((parts.username or "") + (parts.password or "")).isascii():
+            raise ValueError("should have a user and a password of ASCII letters: a login by SMTP takes no others")
         return value
 
     @field_validator("hash_key")
@@ -414,6 +418,14 @@ def _split(address: str) -> SplitResult | None:
         return parts if parts.port is None or parts.port > 0 else None
     except ValueError:
         return None
+
+
+def server_address(address: str) -> SplitResult | None:
+    """The parts of an address that ends with its server or port: a / ? or # in its password would end it earlier."""
+    parts = _split(address)
+    return (
+        parts if parts and parts.hostname and not parts.path.strip("/") and not parts.query + parts.fragment else None
+    )
 
 
 def _problems(model: type[_Settings], error: ValidationError, prefix: str) -> list[SettingProblem]:

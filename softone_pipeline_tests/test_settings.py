@@ -43,7 +43,17 @@ def test_plain_http_is_for_loopback_only(url: str) -> None:
     assert ErpSettings.load(**KEYS, base_url=url).base_url == url.rstrip("/")
 
 
-@pytest.mark.parametrize("url", ["http://10.0.0.1", "http://localhost.evil.se", "https://x.se?companyApiKey=1", "x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.0.0.1",
+        "http://localhost.evil.se",
+        "https://x.se?companyApiKey=1",
+        "x",
+        "https://x.se?",
+        "https://x.se#",
+    ],
+)
 def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="SOFTONE_BASE_URL"):
         ErpSettings.load(**KEYS, base_url=url)
@@ -80,6 +90,13 @@ def test_a_mail_password_that_is_not_encoded_is_refused_and_not_shown(
     monkeypatch.setenv("SOFTONE_ALERT_SMTP", f"smtps://larm:{password}@mail.example.com")
     with pytest.raises(SettingsError, match="percent-encoded") as caught:
         PipelineSettings.load()
+    assert "7" not in str(caught.value)
+
+
+@pytest.mark.parametrize("login", ["larm:Hemligt7å", "larm:Hemligt7%C3%A5", "lärm:Hemligt7"])
+def test_a_mail_password_that_no_login_carries_is_refused_and_not_shown(login: str) -> None:
+    with pytest.raises(SettingsError, match=r"SOFTONE_ALERT_SMTP: should have .* of ASCII letters") as caught:
+        PipelineSettings.load(alert_smtp=f"smtps://{login}@mail.example.com")
     assert "7" not in str(caught.value)
 
 

@@ -27,7 +27,7 @@ from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.verification import verified
 from softone_pipeline.readable import plural
 from softone_pipeline.settings import PipelineSettings, is_loopback
-from softone_pipeline.softone.transport import silence_urls
+from softone_pipeline.softone.transport import open_transport, silence_urls
 from softone_pipeline.tables.freshness import Freshness, freshness
 
 log = logging.getLogger(__name__)
@@ -62,11 +62,10 @@ def to_webhook(url: str) -> Sink:
     def send(alert: Alert) -> None:
         body = {"text": f"{alert.title}\n{alert.text}", "title": alert.title, "company": alert.company}
         silence_urls()
-        # A proxy sees the address of plain http, which is a secret.
-        trust = url.startswith("https:")
         try:
-            answer = httpx.post(url, json=body, timeout=_TIMEOUT_SECONDS, trust_env=trust)
-        except httpx.HTTPError as error:
+            with httpx.Client(transport=open_transport(url, connections=1), timeout=_TIMEOUT_SECONDS) as client:
+                answer = client.post(url, json=body)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise AlertError(f"no answer ({type(error).__name__})", title=alert.title) from None
         if not answer.is_success:
             raise AlertError(f"HTTP {answer.status_code}", title=alert.title)
@@ -99,7 +98,7 @@ def to_email(server: str, sender: str, recipients: Sequence[str]) -> Sink:
                 if parts.username:
                     connection.login(unquote(parts.username), unquote(parts.password or ""))
                 connection.send_message(message)
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, UnicodeError) as error:
             # Their texts repeat what was sent, so only the kind is told.
             raise AlertError(f"no mail was taken ({type(error).__name__})", title=alert.title) from None
 

@@ -97,7 +97,7 @@ class Sender:
         self._http = httpx.Client(
             auth=self._auth,
             transport=MeteredTransport(
-                transport or open_transport(settings),
+                transport or open_transport(settings.base_url, connections=settings.max_connections),
                 requests_per_second=settings.requests_per_second,
                 pace_file=pace_file,
             ),

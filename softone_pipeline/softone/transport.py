@@ -6,6 +6,7 @@ What an answer means is judged in `answers.py`, repeating is done in `sending.py
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import sqlite3
@@ -19,8 +20,8 @@ from urllib.parse import urlsplit
 import httpx
 from pyrate_limiter import AbstractBucket, InMemoryBucket, Rate, RateItem, SQLiteBucket
 
-from softone_pipeline.errors import RequestFailedError
-from softone_pipeline.settings import ErpSettings, is_loopback
+from softone_pipeline.errors import RequestFailedError, SettingProblem, SettingsError
+from softone_pipeline.settings import PERCENT_ENCODED, ErpSettings, is_loopback, server_address
 from softone_pipeline.softone.received import Traffic
 
 _log = logging.getLogger("softone_pipeline.softone")
@@ -181,13 +182,19 @@ class _CountedStream(httpx.SyncByteStream):
         self._inner.close()
 
 
-def open_transport(settings: ErpSettings) -> httpx.BaseTransport:
-    """The network: certificates always verified, proxy from the environment, `max_connections` at most."""
-    connections = settings.max_connections
-    return httpx.HTTPTransport(
-        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-        proxy=_proxy_for(settings.base_url),
-    )
+def open_transport(address: str, *, connections: int) -> httpx.BaseTransport:
+    """The network, to one address: certificates always verified, proxy from the environment, so many connections at most.
+
+    Raises SettingsError naming the proxy's variable when it is no address of a proxy.
+    """
+    variable, proxy = _proxy_for(address)
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    if proxy is None or server_address(proxy):
+        with contextlib.suppress(httpx.InvalidURL, ValueError, ImportError):
+            return httpx.HTTPTransport(limits=limits, proxy=proxy)
+    # Outside the handler: their texts repeat the address, and the password that may stand in it.
+    should = f"should look like http://user:password@proxy.example.com:3128; {PERCENT_ENCODED}"
+    raise SettingsError([SettingProblem(variable, f"{should}. (socks5:// needs the package socksio)")])
 
 
 def timeouts(settings: ErpSettings) -> httpx.Timeout:
@@ -207,12 +214,11 @@ def _no_urls(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.WARNING
 
 
-def _proxy_for(base_url: str) -> str | None:
-    """The environment's proxy for this address; none for this machine, or a proxy would see the keys."""
-    parts = urlsplit(base_url)
+def _proxy_for(address: str) -> tuple[str, str | None]:
+    """The environment's proxy for this address, behind its variable; none for this machine, or a proxy would see the keys."""
+    parts = urlsplit(address)
     host = parts.hostname or ""
-    if is_loopback(host) or urllib.request.proxy_bypass(host):
-        return None
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+    proxies = {} if is_loopback(host) or urllib.request.proxy_bypass(host) else urllib.request.getproxies()
+    name = parts.scheme if proxies.get(parts.scheme) else "all"
+    proxy = proxies.get(name)
+    return f"{name.upper()}_PROXY", f"http://{proxy}" if proxy and "://" not in proxy else proxy

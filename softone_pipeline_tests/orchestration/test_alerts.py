@@ -12,6 +12,7 @@ import socketserver
 import ssl
 import subprocess
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -381,6 +382,48 @@ def test_a_webhook_that_does_not_answer_is_an_error_without_its_address() -> Non
     assert "SECRET" not in str(raised.value)
 
 
+def test_a_webhook_that_is_no_address_is_an_error_without_it() -> None:
+    url = "https://-s3cret-å/"
+    with pytest.raises(AlertError, match="no answer") as raised:
+        to_webhook(url)(Alert("Provbolaget", "title", "text"))
+    assert "s3cret" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+def test_a_webhook_is_reached_through_the_proxy(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            asked.append(self.path)
+            self.send_error(502)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.server_address[1]}")
+        for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        try:
+            with pytest.raises(AlertError, match="ProxyError"):
+                to_webhook(f"{scheme}://hooks.invalid{SECRET_PATH}")(Alert("Provbolaget", "title", "text"))
+        finally:
+            server.shutdown()
+            thread.join()
+    assert asked == ["hooks.invalid:443"]
+
+
+def test_a_webhook_behind_a_proxy_that_is_none_names_its_variable_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET_PATH}@proxy:3128")
+    monkeypatch.delenv("https_proxy", raising=False)
+    with pytest.raises(SettingsError, match="HTTPS_PROXY: should look like") as raised:
+        to_webhook("https://hooks.invalid/")(Alert("Provbolaget", "title", "text"))
+    assert "SECRET" not in "".join(traceback.format_exception(raised.value))
+
+
 @dataclass
 class Mailbox:
     """A mail server's far end: one on this machine, with TLS and a login or without."""
@@ -478,6 +521,14 @@ def test_a_mail_server_that_refuses_or_is_not_there_is_an_error_without_its_secr
         assert raised.value.__cause__ is None
         assert "SECRET" not in str(raised.value)
         assert "hemligt" not in str(raised.value)
+
+
+def test_a_mail_password_that_smtp_does_not_carry_is_an_error_without_it(mailbox: Mailbox) -> None:
+    url = f"{mailbox.url.partition(':')[0]}://larm:hemligt%C3%A5@{mailbox.url.rpartition('@')[2].rpartition('/')[2]}"
+    with pytest.raises(AlertError, match="no mail was taken") as raised:
+        to_email(url, "a@example.com", ["b@example.com"])(Alert("Provbolaget", "title", "text"))
+    assert "å" not in "".join(traceback.format_exception(raised.value))
+    assert "xe5" not in "".join(traceback.format_exception(raised.value))
 
 
 def test_email_needs_a_server_that_is_never_shown() -> None:

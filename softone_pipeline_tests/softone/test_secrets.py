@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,6 +13,9 @@ from urllib.parse import quote, unquote_plus
 
 import pytest
 
+from softone_pipeline.errors import SettingsError
+from softone_pipeline.settings import ErpSettings
+from softone_pipeline.softone import SoftOneClient
 from softone_pipeline.softone.redaction import Redactor
 from softone_pipeline_tests.secret_forms import ENCODINGS, SECRETS, written_twice, written_ways
 from softone_pipeline_tests.softone import fake_erp
@@ -121,6 +125,40 @@ def test_no_secret_is_in_any_log_or_error(
     for secret in (COMPANY_KEY, CONNECT_KEY, password, *tokens):
         for form in written_twice(secret):
             assert not any(form in text for text in shown)
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://user:s3cret/x@proxy:3128",
+        "http://user:31/s3cret@proxy:3128",
+        "user:s3cret#x@proxy:3128",
+        "http://user:s3cret@proxy:port",
+        "http://user:s3cret@:3128",
+        "http://user:s3cret@-å:3128",
+        "gopher://user:s3cret@proxy:3128",
+        "socks5://user:s3cret@proxy:1080",
+    ],
+)
+def test_a_proxy_that_is_none_is_told_by_its_variable_alone(
+    monkeypatch: pytest.MonkeyPatch, variable: str, address: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv(variable, address)
+    given = {"company_api_key": COMPANY_KEY, "connect_api_key": CONNECT_KEY, "token": "t"}
+    with pytest.raises(SettingsError, match=rf"  {variable.upper()}: should look like http://user:password@") as caught:
+        SoftOneClient(ErpSettings.load(**given))
+    shown = [text for link in chain(caught.value) for text in (str(link), repr(link))]
+    assert len(shown) == 2
+    for part in ("s3cret", "gopher", "1080"):
+        assert part not in "".join(shown)
+
+
+def test_a_proxy_with_a_user_and_an_encoded_password_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:s3cret%2Fx@proxy.example:3128/")
+    given = {"company_api_key": COMPANY_KEY, "connect_api_key": CONNECT_KEY, "token": "t"}
+    SoftOneClient(ErpSettings.load(**given)).close()
 
 
 @pytest.mark.parametrize("secret", [*SECRETS, "QmFzZTY0+S2V5/MQ==", "pa%cd\\x41\\b&amp;ss", "o'brien&åäö😀", "100%25"])

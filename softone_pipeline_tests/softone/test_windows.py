@@ -452,11 +452,11 @@ def test_this_machine_is_never_reached_through_a_proxy(
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     assert connect().read_window(DAY, DAY).invoices == ()
-    assert _proxy_for("https://localhost:1") is None
-    assert _proxy_for("https://[::1]:1") is None
-    assert _proxy_for("https://apiexternal.softone.se") == "http://proxy.example:3128"
+    assert _proxy_for("https://localhost:1")[1] is None
+    assert _proxy_for("https://[::1]:1")[1] is None
+    assert _proxy_for("https://apiexternal.softone.se") == ("HTTPS_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", "softone.se")
-    assert _proxy_for("https://apiexternal.softone.se") is None
+    assert _proxy_for("https://apiexternal.softone.se")[1] is None
 
 
 def test_a_transport_can_be_given_instead_of_the_network(erp: FakeErp) -> None:
