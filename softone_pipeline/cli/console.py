@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -21,9 +22,19 @@ EXIT_INTERRUPTED = 130
 
 _WIDEST = 200
 
+
+class _Aside(Console):
+    """Where nobody has to listen: once it is closed nothing is said there any more, and the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        # Python would fail at its end for what is left to be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
 # Text is printed as it stands: names, numbers and arguments hold what they like, [brackets] too. Style is `marked`.
 out = Console(highlight=False, markup=False, emoji=False)
-err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+err = _Aside(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -53,6 +53,13 @@ class _ProgressHandler(logging.Handler):
         self._invoices = 0
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Show it. A load does not fail because it cannot be watched."""
+        try:
+            self._show(record)
+        except Exception:
+            self.handleError(record)
+
+    def _show(self, record: logging.LogRecord) -> None:
         days = getattr(record, "days_done", None)
         if days is None:
             err.print(f"   {record.getMessage()}", soft_wrap=True)

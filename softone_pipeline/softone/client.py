@@ -86,7 +86,10 @@ class SoftOneClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections, and end what is under way in other threads: waits end at once."""
+        """Close the connections, and end what is under way in other threads: waits and requests end at once.
+
+        Only a connection that is still being made is waited for, SOFTONE_TIMEOUT_SECONDS at most.
+        """
         with self._lock:
             self._is_closed = True
             for halt in self._halts:

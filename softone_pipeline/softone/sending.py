@@ -129,7 +129,7 @@ class Sender:
         return self._paths.get(endpoint, endpoint.path)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; requests under way end at once."""
         self._http.close()
 
     def post(

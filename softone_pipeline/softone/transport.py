@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import socket
 import sqlite3
 import threading
 import urllib.request
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -137,13 +140,16 @@ class Pace:
 
 
 class MeteredTransport(httpx.BaseTransport):
-    """Paces and counts every request that goes to the transport inside it."""
+    """Paces and counts every request that goes to the transport inside it. Closing it ends those under way."""
 
     def __init__(
         self, inner: httpx.BaseTransport, *, requests_per_second: float | None, pace_file: Path | None = None
     ) -> None:
         self._inner = inner
         self._pace = Pace(requests_per_second, pace_file) if requests_per_second is not None else None
+        self._lock = threading.Lock()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._is_closed = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         task: Task = request.extensions[TASK]
@@ -152,6 +158,7 @@ class MeteredTransport(httpx.BaseTransport):
         if task.halt.is_set():
             raise StoppedError
         task.meter.add(Traffic(requests=1))
+        request.extensions["trace"] = self._note_socket
         response = self._inner.handle_request(request)
         if not isinstance(response.stream, httpx.SyncByteStream):
             raise TypeError("the transport is not a synchronous one")
@@ -159,9 +166,31 @@ class MeteredTransport(httpx.BaseTransport):
         return response
 
     def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            open_now = list(self._sockets)
+        # To close a socket wakes nobody who reads from it.
+        for each in open_now:
+            _hang_up(each)
         self._inner.close()
         if self._pace is not None:
             self._pace.close()
+
+    def _note_socket(self, event: str, facts: Mapping[str, Any]) -> None:
+        """Told by httpcore of all that a request goes through; a connection that is made is its `return_value`."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            made: socket.socket = facts["return_value"].get_extra_info("socket")
+            with self._lock:
+                self._sockets.add(made)
+                is_late = self._is_closed
+            if is_late:
+                _hang_up(made)
+
+
+def _hang_up(connected: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        # Not by a TLS socket's own method, which would take its state away from the thread that reads.
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
 class _CountedStream(httpx.SyncByteStream):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -129,15 +131,35 @@ def test_a_killed_run_leaves_nothing_half_written_and_the_same_command_finishes(
 def test_ctrl_c_stops_at_once_and_says_how_to_go_on(
     shell: Shell, erp: Sandbox, send: Callable[[int, int], None]
 ) -> None:
-    erp.switch(["slow:0.5,rate=1"])
+    erp.switch(["slow:25,rate=1"])
     process = shell.start("backfill", *RANGE)
     while not erp.log:
         time.sleep(0.05)
     send(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=30)
+    # Sooner than an answer comes that is under way.
+    said, _ = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "The same command again goes on" in said
     assert "Traceback" not in said
+
+
+def test_a_load_goes_on_when_nobody_watches_it_any_more(shell: Shell) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "softone_pipeline", "backfill", *RANGE, "--json"],
+        cwd=shell.folder,
+        env=shell.environment,
+        stdout=subprocess.PIPE,
+        stderr=write,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    os.close(write)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["days_standing"] == 14
+    assert (shell.folder / "data" / "softone.duckdb").exists()
 
 
 def test_json_is_one_object_on_stdout_and_progress_stands_on_stderr(shell: Shell) -> None:

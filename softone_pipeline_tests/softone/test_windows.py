@@ -180,6 +180,25 @@ def test_closing_ends_waits_between_attempts_at_once(erp: FakeErp) -> None:
         client.read_window(DAY, DAY)
 
 
+@pytest.mark.parametrize("path", [LOGIN_PATH, FILTER_PATH])
+def test_closing_ends_requests_under_way_at_once_and_what_waits_for_them(erp: FakeErp, path: str) -> None:
+    is_over = threading.Event()
+    erp.before_answer = lambda asked: (is_over.wait(20), None)[1] if asked.path == path else None
+    client = SoftOneClient(settings_for(erp, requests_per_second=2, timeout_seconds=30))
+    found: list[Window | WindowError] = []
+    thread = threading.Thread(target=lambda: found.extend(client.read_windows(DAYS)))
+    thread.start()
+    while not any(asked.path == path for asked in erp.asked):
+        time.sleep(0.01)
+    client.close()
+    thread.join(5)
+    is_ended = not thread.is_alive()
+    is_over.set()
+    thread.join()
+    assert is_ended
+    assert {type(error.__cause__) for error in found if isinstance(error, WindowError)} == {StoppedError}
+
+
 def test_leaving_a_run_early_leaves_nothing_behind(erp: FakeErp, connect: Connect) -> None:
     erp.fault_for = lambda asked: (
         None if asked.body["InvoiceDateFrom"].startswith(f"{DAY}") else Answer(503, "", {"Retry-After": "60"})
