@@ -108,7 +108,8 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
                     failed += batch.failed
                 cost = _traffic_metadata(client.traffic, time.monotonic() - began)
         except SoftOneError as error:
-            failed.append(error)
+            # First, for its advice counts: it ended the load, whatever single days had failed by then.
+            failed.insert(0, error)
         except Exception:
             # Not foreseen, so it goes on as it is; but what stands is known to Dagster first.
             _record(context, _days_metadata(warehouse, settings, landed, failed))

@@ -6,9 +6,11 @@ Which tables there are is told by the caller. Nothing about the ERP or Dagster i
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -109,9 +111,7 @@ class Warehouse:
         with created_with(self.mode):
             connection = self._open()
             try:
-                # Also where a file was made by hand, or under another setting.
-                with contextlib.suppress(PermissionError):
-                    os.chmod(self.path, self.mode)
+                _keep_mode(self.path, self.mode)
                 yield connection
             except duckdb.OutOfMemoryException as error:
                 raise WarehouseMemoryError(
@@ -283,6 +283,27 @@ class Warehouse:
         return hashlib.sha256("\x1e".join(self._create_statements()).encode()).hexdigest()
 
 
+def _keep_mode(path: Path, mode: int) -> None:
+    """Also where a file was made by hand, or under another setting."""
+    with contextlib.suppress(OSError):
+        os.chmod(path, mode)
+    if (found := stat.S_IMODE(path.stat().st_mode)) != mode:
+        _warn_of_mode(path, found, mode)
+
+
+@functools.cache
+def _warn_of_mode(path: Path, found: int, mode: int) -> None:
+    """Once in a process, for a file is opened again and again."""
+    log.warning(
+        "%s has mode %04o, and it cannot be made %04o as SOFTONE_DUCKDB_MODE says: others may be able to read or write it. "
+        "Have its owner run chmod %04o, or keep it on a disk that knows modes.",
+        path,
+        found,
+        mode,
+        mode,
+    )
+
+
 def _is_scattered(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
     """Whether a table has many more row groups than its rows need."""
     row = connection.execute(
@@ -313,6 +334,8 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        connection.execute("rollback")
+        # What cannot be rolled back any more is not what went wrong.
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("rollback")
         raise
     connection.execute("commit")

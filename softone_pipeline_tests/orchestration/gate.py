@@ -25,6 +25,8 @@ class Gate:
 
     def __init__(self, upstream: str) -> None:
         self.broken: set[dt.date] = set()
+        self.unauthorised: set[dt.date] = set()
+        """Days that no token opens."""
         self.search_is_broken = False
         self.ids_are_broken = False
         self.asked: list[dt.date] = []
@@ -56,6 +58,8 @@ class Gate:
             day = dt.date.fromisoformat(first)
             self.asked.append(day)
             is_broken = day in self.broken
+            if day in self.unauthorised:
+                return 401, {"content-type": "application/json"}, b'"Ogiltig token"'
         if is_broken:
             said = json.dumps({"Message": f"Could not serve {self.url}{path}"})
             return 503, {"content-type": "application/json"}, said.encode()

@@ -436,3 +436,15 @@ def test_an_amount_is_shown_exactly_and_plotted_in_whole_units() -> None:
     }
     assert money("credited", Decimal("-0.50"), "EUR") == {"credited": "-0.50 EUR", "credited_whole": -1}
     assert money("open", None, "SEK") == {}
+
+
+def test_what_to_do_is_said_of_what_ended_the_load_and_not_of_a_day_that_failed_before(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("softone_pipeline.tables.raw.loading._BATCH_DAYS", 2)
+    monkeypatch.setenv("SOFTONE_MAX_CONNECTIONS", "1")
+    plant.gate.broken = {FIRST_DAY}
+    plant.gate.unauthorised = {LAST_DAY}
+    (failure,) = plant.load().failures
+    assert f"company Provbolaget, {FIRST_DAY}" in failure
+    assert "To do: Check the keys, user name, password and licence" in failure

@@ -68,6 +68,35 @@ def test_only_the_owner_may_read_the_pipelines_own_file(warehouse: Warehouse) ->
     assert stat.S_IMODE(warehouse.path.stat().st_mode) == 0o600
 
 
+def test_a_mode_that_cannot_be_kept_is_told_once(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with warehouse.connect():
+        pass
+    warehouse.path.chmod(0o644)
+
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    # As for a file of somebody else's; the tests may run as root, to whom nothing is refused.
+    monkeypatch.setattr("os.chmod", refused)
+    for _ in range(2):
+        with warehouse.connect():
+            pass
+    told = [record.getMessage() for record in caplog.records if "SOFTONE_DUCKDB_MODE" in record.getMessage()]
+    assert [f"{warehouse.path} has mode 0644, and it cannot be made 0600" in text for text in told] == [True]
+
+
+def test_what_went_wrong_is_told_also_when_there_is_nothing_left_to_roll_back(warehouse: Warehouse) -> None:
+    def fail() -> None:
+        with warehouse.transaction() as connection:
+            connection.close()
+            raise ValueError("the cause")
+
+    with pytest.raises(ValueError, match="the cause"):
+        fail()
+
+
 def test_a_locked_file_is_waited_for(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
     with warehouse.connect():
         pass
