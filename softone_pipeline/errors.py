@@ -1,4 +1,6 @@
-"""Every error this package raises on purpose. None of them ever carries a key, a token or a URL's query.
+"""Every error this package raises on purpose, drawn as a tree. None of them ever carries a key, a token or a URL's query.
+
+A class stands here, or in the module that the tree names behind it.
 
     SoftOneError
     ├── SettingsError               a setting is missing or malformed
@@ -7,11 +9,14 @@
     │   ├── EndpointNotFoundError   neither known path answers
     │   ├── RequestRefusedError     the ERP said no (4xx); asking again will not help
     │   └── RequestFailedError      it kept failing for as many attempts as the settings allow
-    │       └── NoConnectionError   nobody was reached at all
+    │       ├── NoConnectionError   nobody was reached at all
+    │       └── StoppedError        the client was closed before the request was done (softone/transport.py)
     ├── InvoiceUnreadable           one invoice cannot be typed exactly (softone/models.py; ends in raw.quarantine)
     ├── WindowError                 a window of days could not be read whole; nothing of it was written
     │   └── UnstableWindowError     its pages kept moving while they were read
     ├── AlertError                  an alert could not be delivered
+    ├── NothingToExplainError       what is to be explained is not in the database (tables/proof/explain.py)
+    ├── LedgerError                 the ledger's figures cannot be read (tables/proof/ledger.py)
     ├── SumTooLargeError            a sum over invoices does not fit its column
     ├── WarehouseError              the DuckDB side
     │   ├── WarehouseLockedError    another process holds the file for longer than we wait

@@ -6,7 +6,9 @@ import datetime as dt
 
 import pytest
 
+import softone_pipeline.errors
 from softone_pipeline.errors import AuthenticationError, SoftOneError, UnstableWindowError, WindowError, told_together
+from softone_pipeline_tests.all_errors import all_errors
 
 DAY = dt.date(2026, 3, 1)
 
@@ -32,6 +34,15 @@ def test_days_told_as_one_keep_what_to_do() -> None:
         for first, last in days
     ]
     assert [error.to_do for error in told_together(errors)] == ["Check the address."]
+
+
+def test_the_tree_shows_every_error_and_where_it_stands() -> None:
+    lines = [line.partition("── ")[2] for line in (softone_pipeline.errors.__doc__ or "").splitlines() if "── " in line]
+    tree = {line.split()[0]: line for line in lines}
+    assert tree.keys() == {error.__name__ for error in all_errors()}
+    for error in all_errors():
+        place = error.__module__.removeprefix("softone_pipeline.").replace(".", "/")
+        assert place == "errors" or f"({place}.py" in tree[error.__name__]
 
 
 @pytest.mark.parametrize(
