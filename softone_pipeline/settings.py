@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import os
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -400,6 +401,16 @@ class PipelineSettings(_Settings):
 def variable_name(field: str, prefix: str = PREFIX) -> str:
     """The environment variable of a settings field."""
     return f"{prefix}{field.upper()}"
+
+
+def is_set(variable: str) -> bool:
+    """Whether the environment has a value for it."""
+    return bool(os.environ.get(variable))
+
+
+def dagster_home() -> Path:
+    """Where Dagster keeps its history: DAGSTER_HOME, or `.dagster` in the current folder."""
+    return Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().absolute()
 
 
 def is_loopback(host: str) -> bool:

@@ -1,5 +1,5 @@
 """The command line: softone demo | check | backfill | up | verify | explain | reconcile | report | export
-| sandbox. One module a command.
+| backup | restore | pseudonymise | forget | sandbox. One module a command, but for restore, which is beside backup.
 
 Only words and exit codes live here; what a command does lives in the rooms behind it. They are imported inside
 the commands, because importing Dagster takes two seconds that `softone --help` need not cost.

@@ -66,11 +66,13 @@ def load_range(settings: PipelineSettings, first_day: dt.date, last_day: dt.date
 
 
 def report(outcome: BackfillOutcome, *, with_checks: bool = True) -> None:
+    from softone_pipeline.orchestration.checks import TO_DO
+
     for failure in outcome.failures:
         err.print(marked("bold red", "Failed:", failure), soft_wrap=True)
     for sentence in outcome.failed_checks if with_checks else ():
         first, *lines = sentence.splitlines()
-        to_do = [line for line in lines if line.startswith("To do: ")]
+        to_do = [line for line in lines if line.startswith(TO_DO)]
         findings = [line for line in lines if line not in to_do]
         err.print(marked("bold yellow", "Needs a look:", first), soft_wrap=True)
         for finding in findings[:_SHOWN]:

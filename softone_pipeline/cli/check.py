@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 from pydantic import SecretStr
@@ -14,7 +12,7 @@ from rich.text import Text
 from softone_pipeline.cli.console import marked, out
 from softone_pipeline.errors import SettingProblem, SettingsError
 from softone_pipeline.readable import plural
-from softone_pipeline.settings import ErpSettings, PipelineSettings, variable_name
+from softone_pipeline.settings import ErpSettings, PipelineSettings, dagster_home, variable_name
 
 
 @click.command()
@@ -42,7 +40,7 @@ def check(as_json: bool) -> None:
     from softone_pipeline.warehouse import unwritable
 
     folder = settings.duckdb_path.absolute().parent
-    home = Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().absolute()
+    home = dagster_home()
     for place, variable in ((folder, "SOFTONE_DUCKDB_PATH"), (home, "DAGSTER_HOME")):
         if trouble := unwritable(place):
             raise click.ClickException(f"{trouble} {variable} says where.")

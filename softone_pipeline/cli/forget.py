@@ -14,7 +14,7 @@ from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out, print_ta
 from softone_pipeline.cli.upkeep import confirm, need_a_database
 from softone_pipeline.errors import SettingProblem, SettingsError
 from softone_pipeline.readable import plural
-from softone_pipeline.settings import PipelineSettings
+from softone_pipeline.settings import PipelineSettings, dagster_home
 
 if TYPE_CHECKING:
     from softone_pipeline.tables.raw.forgetting import Forgotten, Identity
@@ -39,10 +39,9 @@ def forget(customer_nr: str, *, dry_run: bool, yes: bool) -> None:
     need_a_database(settings)
 
     from softone_pipeline.orchestration.forgetting import scrub_history
-    from softone_pipeline.orchestration.instance import history_folder
     from softone_pipeline.tables.rebuild import rebuild_derived, rewrite_and_publish, warehouse_of
 
-    warehouse, home = warehouse_of(settings), history_folder()
+    warehouse, home = warehouse_of(settings), dagster_home()
     with warehouse.connect() as connection:
         connection.execute("begin")
         found = _forget(connection, settings, customer_nr)

@@ -31,11 +31,11 @@ def up(host: str, port: int, with_sandbox: bool) -> None:
     State is kept in DAGSTER_HOME, or in .dagster in this folder. Then: open the UI, Catalog, raw/customer_invoices,
     Materialize, choose days. Turn on the schedule refresh_recent_days under Automation to keep it fresh.
     """
-    from softone_pipeline.orchestration.instance import WORKSPACE, dagster_home, prepare_pool
+    from softone_pipeline.orchestration.instance import WORKSPACE, prepare_pool, prepared_home
 
     settings = PipelineSettings.load()
     _refuse_a_port_in_use(host, port)
-    home = dagster_home()
+    home = prepared_home()
     out.print(f"Dagster's history is kept in {home}", soft_wrap=True)
     out.print(f"The UI will be at http://{host}:{port}")
     prepare_pool()

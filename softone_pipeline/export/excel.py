@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ _MAX_DIGITS = 15
 _FIRST_DAY = dt.date(1900, 3, 1)  # before it Excel's calendar is a day wrong
 
 
-def write_excel(result: Result, target: Path, *, about: list[tuple[str, str]], on_rows: Callable[[int], None]) -> int:
+def write_excel(result: Result, target: Path, *, about: list[tuple[str, str]]) -> int:
     """Write the result; returns how many numbers of more than 15 digits were written as text."""
     if result.row_count > _MAX_ROWS:
         raise OutputRefusedError(
@@ -53,7 +52,6 @@ def write_excel(result: Result, target: Path, *, about: list[tuple[str, str]], o
                         as_text += _write(
                             sheet, row_index, index, value, form=formats[index], column=result.columns[index]
                         )
-            on_rows(len(rows))
         if result.columns:
             sheet.autofilter(0, 0, row_index, len(result.columns) - 1)
         _write_about(book.add_worksheet("About"), bold, about, result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -40,7 +39,6 @@ def export(
     csv_style: CsvStyle = "standard",
     as_is: bool = False,
     replace: bool = False,
-    on_rows: Callable[[int], None] = lambda rows: None,
 ) -> Exported:
     """Write a table, by its key, or the result of a SELECT on the published copy to `target`; its ending says the format.
 
@@ -76,5 +74,5 @@ def export(
                 ("published", f"{moment(published_at)}, Swedish time"),
                 ("moments in Data", "Swedish time (Europe/Stockholm)"),
             ]
-            as_text = write_excel(result, temporary, about=about, on_rows=on_rows)
+            as_text = write_excel(result, temporary, about=about)
         return Exported(target, result.row_count, len(result.columns), source, published_at, guarded, as_text)

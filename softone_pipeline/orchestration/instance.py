@@ -11,6 +11,7 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 from softone_pipeline.errors import WarehouseAccessError
+from softone_pipeline.settings import dagster_home
 from softone_pipeline.warehouse import unwritable, why_not_written
 
 _HERE = Path(__file__).parent
@@ -22,17 +23,12 @@ WAREHOUSE_POOL = "softone_warehouse"
 WORKSPACE = _HERE / "workspace.yaml"
 
 
-def history_folder() -> Path:
-    """DAGSTER_HOME, or `.dagster` in the current folder, whether it is there or not."""
-    return Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().absolute()
-
-
-def dagster_home() -> Path:
-    """`history_folder()`, made, and given our dagster.yaml, when it has none.
+def prepared_home() -> Path:
+    """The folder of `dagster_home()`; made, and given our dagster.yaml, when it has none.
 
     Sets DAGSTER_HOME for this process and its children. Raises WarehouseAccessError when it cannot be written.
     """
-    home = history_folder()
+    home = dagster_home()
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "dagster.yaml").exists():
@@ -50,14 +46,14 @@ def dagster_home() -> Path:
 
 
 def instance() -> dg.DagsterInstance:
-    """The Dagster instance of `dagster_home()`, for runs in this process: what they print is not captured.
+    """The Dagster instance of `prepared_home()`, for runs in this process: what they print is not captured.
 
     Capturing takes processes of Dagster's that Ctrl-C reaches too, and they die of it with a traceback each. The run's
     log holds every line of ours all the same.
     """
     uncaptured = {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
     return dg.DagsterInstance.from_ref(
-        InstanceRef.from_dir(str(dagster_home()), overrides={"compute_logs": uncaptured})
+        InstanceRef.from_dir(str(prepared_home()), overrides={"compute_logs": uncaptured})
     )
 
 

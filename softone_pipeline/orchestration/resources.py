@@ -5,7 +5,6 @@ Secrets are given by EnvVar, so that a run's snapshot holds the variable's name 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -17,7 +16,7 @@ from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
 from softone_pipeline.orchestration.lost_runs import sign_of_life
-from softone_pipeline.settings import PREFIX, ErpSettings, PipelineSettings, variable_name
+from softone_pipeline.settings import PREFIX, ErpSettings, PipelineSettings, is_set, variable_name
 from softone_pipeline.softone import SoftOneClient
 from softone_pipeline.tables import MACROS, TABLES
 from softone_pipeline.warehouse import Warehouse
@@ -64,7 +63,7 @@ class SoftOneResource(dg.ConfigurableResource[SoftOneClient]):
         """A resource whose secrets are the variables with this prefix that are set now, by name."""
         secrets = ("company_api_key", "connect_api_key", "license", "username", "password", "token")
         variables = {field: variable_name(field, prefix) for field in secrets}
-        present: dict[str, Any] = {field: dg.EnvVar(name) for field, name in variables.items() if os.environ.get(name)}
+        present: dict[str, Any] = {field: dg.EnvVar(name) for field, name in variables.items() if is_set(name)}
         return cls(env_prefix=prefix, company=company, **present)
 
     def of_company(self, prefix: str, company: str) -> SoftOneResource:
@@ -104,18 +103,16 @@ class WarehouseResource(DuckDBResource):
     """The pipeline's own DuckDB file, built on dagster-duckdb's resource.
 
     Unlike its parent it waits for a lock as long as a patient colleague would, says so, lets go of the file
-    whatever happens, and keeps the tables' declarations in the file. `published_database` is the analysts' copy.
-    A process that has it holds a sign of life for its run.
+    whatever happens, and keeps the tables' declarations in the file. A process that has it holds a sign of life for
+    its run.
     """
 
-    published_database: str = Field(description="Path of the copy that analysts open.")
     mode: int = Field(default=0o600, description="Who may read and write the pipeline's own file.")
 
     @classmethod
     def from_settings(cls, settings: PipelineSettings) -> WarehouseResource:
         return cls(
             database=str(settings.warehouse_path),
-            published_database=str(settings.duckdb_path),
             connection_config=settings.duckdb_config,
             mode=int(settings.duckdb_mode, 8),
         )

@@ -41,9 +41,9 @@ class BatchingEventLog(SqliteEventLogStorage):
     out only now and then: a power cut can take the newest events, and leaves the file sound.
     """
 
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(self, base_dir: str) -> None:
         self._open: dict[str, _Open] = {}
-        super().__init__(base_dir, inst_data)
+        super().__init__(base_dir)
 
     def store_event(self, event: EventLogEntry) -> None:
         super().store_event(event)

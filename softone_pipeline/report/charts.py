@@ -45,11 +45,10 @@ def bars(
     labels: Sequence[str],
     series: Sequence[tuple[str, Sequence[Decimal]]],
     *,
-    stacked: bool = True,
     description: str,
 ) -> str:
-    """Upright bars, a group per label. `title` and `description` are what a screen reader says."""
-    chart = (pygal.StackedBar if stacked else pygal.Bar)(
+    """Upright bars, one per label, the series stacked. `title` and `description` are what a screen reader says."""
+    chart = pygal.StackedBar(
         style=_STYLE,
         js=(),
         width=760,
@@ -67,17 +66,17 @@ def bars(
         explicit_size=False,
     )
     chart.x_labels = list(labels)
-    chart.y_labels = _steps(series, stacked=stacked)
+    chart.y_labels = _steps(series)
     for name, values in series:
         chart.add(name, [float(value) for value in values])
     return _for_the_page(chart.render(is_unicode=True), title, description, many=len(labels) > _FIT_A_PHONE)
 
 
-def _steps(series: Sequence[tuple[str, Sequence[Decimal]]], *, stacked: bool) -> list[int]:
+def _steps(series: Sequence[tuple[str, Sequence[Decimal]]]) -> list[int]:
     """Round numbers from below the lowest bar to above the highest, about five of them, 0 among them."""
     columns = list(zip(*(values for _, values in series), strict=True))
-    ups = [sum(value for value in column if value > 0) if stacked else max(column) for column in columns]
-    downs = [sum(value for value in column if value < 0) if stacked else min(column) for column in columns]
+    ups = [sum(value for value in column if value > 0) for column in columns]
+    downs = [sum(value for value in column if value < 0) for column in columns]
     highest, lowest = max([Decimal(1), *ups]), min([Decimal(0), *downs])
     rough = (highest - lowest) / 4
     magnitude = 10 ** (len(str(int(rough))) - 1)

@@ -47,7 +47,6 @@ def write_report(
     *,
     since: dt.datetime | None = None,
     language: Language = "sv",
-    replace: bool = True,
 ) -> Reported:
     """Write the report of the settings' company; changes count from `since`, or from the report that stood there.
 
@@ -64,7 +63,7 @@ def write_report(
         command="report",
         source=f"company {settings.company}",
         known_until=figures.known_until,
-        replace=replace,
+        replace=True,
         mode=int(settings.published_mode, 8),
     ) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -13,23 +13,6 @@ from typing import Any
 Invoice = dict[str, Any]
 """A wire object: an invoice as JSON says it, with Decimal amounts."""
 
-HEADER_KEYS = (
-    "InvoiceId",
-    "InvoiceNr",
-    "CustomerNr",
-    "CustomerName",
-    "CustomerOrgNr",
-    "InvoiceDate",
-    "DueDate",
-    "BillingType",
-    "Currency",
-    "OriginStatus",
-    "TotalAmount",
-    "TotalAmountCurrency",
-    "VATAmount",
-    "VATAmountCurrency",
-)
-
 _PLACES = {
     "Quantity": 6,
     "UnitPrice": 4,

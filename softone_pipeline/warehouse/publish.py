@@ -9,11 +9,10 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -71,7 +70,7 @@ def publish(warehouse: Warehouse, path: Path, *, mode: int = PUBLISHED_MODE) -> 
 
 
 @contextmanager
-def open_published(path: Path, *, config: Mapping[str, Any] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_published(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection to the published copy.
 
     Raises NothingPublishedError when there is none, WarehouseAccessError when it cannot be opened, WarehouseLockedError
@@ -86,7 +85,6 @@ def open_published(path: Path, *, config: Mapping[str, Any] | None = None) -> It
         timeout_seconds=_LOCK_TIMEOUT_SECONDS,
         advice="Nobody need open it for writing: ask them to open it read-only, which keeps nobody out.",
         read_only=True,
-        config=config,
     )
     try:
         yield connection

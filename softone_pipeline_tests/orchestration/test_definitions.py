@@ -231,7 +231,7 @@ def test_resources_can_be_replaced(plant: Plant, tmp_path: Path) -> None:
     definitions = build_definitions(
         resource_overrides={
             "softone": SoftOneResource(base_url=plant.sandbox.base_url, page_size=3),
-            "warehouse": WarehouseResource(database=str(elsewhere), published_database="unused.duckdb"),
+            "warehouse": WarehouseResource(database=str(elsewhere)),
         }
     )
     day = FIRST_DAY.isoformat()
