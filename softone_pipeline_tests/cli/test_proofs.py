@@ -263,6 +263,40 @@ def test_every_vat_cell_and_every_balance_is_explained_to_the_oere(loaded: Loade
     assert loaded.shell.run("explain", "balance", "11357").returncode == 0
 
 
+def test_amounts_of_ten_million_and_sums_past_eighteen_digits_are_reported_and_proved(tmp_path: Path) -> None:
+    most = Decimal("9999999999999999.99")
+    company = Company(first_day=FIRST_DAY, last_day=LAST_DAY, invoices_per_day=2)
+    plain = company.invoices()[0] | {"InvoiceRows": [], "BillingType": 1, "OriginStatus": 3}
+    for number, currency, total, vat in (
+        (801, "SEK", Decimal("12500000.00"), Decimal("2500000.00")),
+        (802, "EUR", most, Decimal("1999999999999999.99")),
+        (803, "NOK", most, Decimal("0.00")),
+    ):
+        sums = dict.fromkeys(("TotalAmount", "TotalAmountCurrency"), total)
+        vats = dict.fromkeys(("VATAmount", "VATAmountCurrency"), vat)
+        named = {"InvoiceId": number, "InvoiceNr": str(number), "CustomerNr": "11357", "Currency": currency}
+        company.put(plain | named | sums | vats, paid=Decimal("5000000.00"))
+    month = ("reconcile", "--period", f"{FIRST_DAY:%Y-%m}")
+    with Sandbox(company) as sandbox:
+        shell = Shell(tmp_path, DEFAULT.environment(sandbox.base_url) | {"SOFTONE_START_DATE": str(FIRST_DAY)})
+        done = shell.run("backfill", *RANGE)
+        assert done.returncode == 0, done.stderr
+        for command in (
+            ("explain", "balance", "11357"),
+            ("explain", "vat", f"{FIRST_DAY:%Y-%m}"),
+            ("explain", "invoice", "802"),
+            ("verify", *RANGE),
+        ):
+            done = shell.run(*command)
+            assert done.returncode == 0, done.stderr
+        ledger = tmp_path / "ledger.csv"
+        ledger.write_text("fakturanr;belopp\n802;1,00\n", encoding="utf-8")
+        found = _json(shell, *month, "--receivables", "1", "--invoices", str(ledger), status=1)
+    assert {i["invoice_nr"]: i["ours"] for i in found["invoices"]}["802"] == str(most)
+    ours = next(position["ours"] for position in found["positions"] if position["name"] == "receivables")
+    assert Decimal(ours) > 2 * most
+
+
 def test_a_large_cell_lists_the_largest_and_sums_the_rest_and_says_how_to_go_on(loaded: Loaded) -> None:
     done = loaded.shell.run("explain", "vat", "2026-02", "25", "--largest", "3")
     assert done.returncode == 0, done.stderr

@@ -2,8 +2,8 @@
 select
     period_month,
     vat_class,
-    sum(net_amount)::decimal(18, 2) as net_amount,
-    sum(vat_amount)::decimal(18, 2) as vat_amount,
+    sum(net_amount) as net_amount,
+    sum(vat_amount) as vat_amount,
     sum(flagged_count)::bigint as flagged_count
 from mart.vat_summary
 where company = $company and status_class = 'counted' and period_month is not null

@@ -24,8 +24,9 @@ paid as (
     select
         invoice.*,
         case
-            when payment.total_amount * invoice.total_amount < 0
-                or (payment.total_amount * invoice.total_amount = 0 and invoice.sign_normalised) then -payment.paid_amount
+            when payment.total_amount <> 0 and invoice.total_amount <> 0
+                then if((payment.total_amount > 0) = (invoice.total_amount > 0), 1, -1) * payment.paid_amount
+            when invoice.sign_normalised then -payment.paid_amount
             else payment.paid_amount
         end::decimal(18, 2) as paid_amount
     from invoice

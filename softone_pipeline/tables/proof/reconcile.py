@@ -223,7 +223,7 @@ def _unlike(connection: duckdb.DuckDBPyConnection, names: Row, invoices: dict[st
             ours as (
                 select
                     coalesce(invoice_nr, '') as invoice_nr,
-                    sum(total_amount) filter (where is_ours)::decimal(18, 2) as ours,
+                    sum(total_amount) filter (where is_ours) as ours,
                     string_agg(distinct status_class || ' ' || coalesce(invoice_date::varchar, 'no date'), ', ') as stands_as
                 from (
                     select *, status_class = 'counted' and coalesce(invoice_date between $first_day and $last_day, false) as is_ours

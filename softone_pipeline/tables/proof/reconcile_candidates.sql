@@ -109,7 +109,7 @@ candidate as (
 select
     position,
     reason,
-    sum(effect)::decimal(18, 2) as effect,
+    sum(effect) as effect,
     count(distinct invoice_id) as invoice_count,
     list(distinct invoice_id order by invoice_id)[:5] as invoice_ids
 from candidate

@@ -5,7 +5,7 @@ select
     partition_date,
     payload_hash,
     fetched_at,
-    (raw.read_invoice_header(coalesce(payload_normalised, payload)).TotalAmount * 100)::bigint as total_oere
+    core.in_oere(raw.read_invoice_header(coalesce(payload_normalised, payload)).TotalAmount) as total_oere
 from raw.customer_invoices
 where company = $company
     and fetched_at <= $asked_at
