@@ -89,9 +89,11 @@ CHECKS = (
         "codes_are_known",
         INVOICES,
         "warning",
-        "Each invoice has a status and a billing type that are known; one of another status counts nowhere.",
+        "Each invoice has a status and a billing type that are known; one of another status counts nowhere, a definitive one "
+        "of another type is counted but is in no box of the VAT return.",
         "Invoices with an unknown status or billing type",
-        "Ask what these codes mean in SoftOne, and tell us; until then those invoices are not counted.",
+        "Ask what these codes mean in SoftOne, and tell us; until then those of an unknown status are not counted, and those "
+        "of an unknown type are counted but left out of the VAT return's boxes.",
     ),
     Check(
         "currency_is_given",

@@ -1,4 +1,5 @@
--- Invoices with a status or a billing type that is no code we know. Those of an unknown status count nowhere.
+-- Invoices with a status or a billing type that is no code we know. Those of an unknown status count nowhere; definitive
+-- ones of an unknown type are counted, but for the boxes of the VAT return.
 select
     company,
     invoice_id,

@@ -53,7 +53,12 @@ INVOICES = Table(
             "Without VAT: the sum of the rows' net amounts; without rows, total - VAT.",
             nullable=False,
         ),
-        *amount("rounding_amount", "Öresavrundning: what the total was rounded by.", nullable=False),
+        *amount(
+            "rounding_amount",
+            "Öresavrundning: what the header's total was rounded by beyond its rows. 0 where the rounding was sent as a row: "
+            "it is in net_amount then.",
+            nullable=False,
+        ),
         *amount("row_vat_amount", "VAT as the rows state it, summed.", nullable=False),
         Column("row_count", "INTEGER", "Rows of the invoice.", nullable=False),
         Column(
