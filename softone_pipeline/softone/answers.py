@@ -6,6 +6,7 @@ Says nothing of 401 (see `auth.py`) nor of which path to use (see `sending.py`).
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 from email.utils import parsedate_to_datetime
@@ -37,6 +38,29 @@ class TransientError(Exception):
         self.no_connection = no_connection
         self.retry_after = retry_after
         super().__init__(why)
+
+
+class ErrorsReadTransport(httpx.BaseTransport):
+    """Reads every answer that is no success at once. One whose body cannot be read to its end, or decoded, comes without
+    text: its status and headers say what is to be done, a new login or a wait.
+    """
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self._inner = inner
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self._inner.handle_request(request)
+        if response.is_success:
+            return response
+        text = b""
+        with contextlib.closing(response), contextlib.suppress(httpx.HTTPError):
+            text = response.read()
+        # decoded already
+        response.headers.pop("Content-Encoding", None)
+        return httpx.Response(response.status_code, headers=response.headers, content=text)
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 def judge(response: httpx.Response, redactor: Redactor, *, address_setting: str) -> None:

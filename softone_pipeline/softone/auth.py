@@ -5,6 +5,7 @@ The token is fetched by a login, shared by all threads, and replaced when the se
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Generator
@@ -52,8 +53,6 @@ class TokenAuth(httpx.Auth):
     moment later. A refusal is final: every later request fails with the same error, without asking the
     server again.
     """
-
-    requires_response_body = True
 
     def __init__(self, settings: ErpSettings, redactor: Redactor) -> None:
         self._settings = settings
@@ -143,7 +142,15 @@ class TokenAuth(httpx.Auth):
         }
         if token is not None:
             keys["token"] = token.value
-        return url.copy_with(params={**keys, **url.params})
+        with contextlib.suppress(httpx.InvalidURL, ValueError):
+            return url.copy_with(params={**keys, **url.params})
+        if token is None:
+            what = f"The keys in {self._variable('company_api_key')} and {self._variable('connect_api_key')} do not"
+        elif token.given:
+            what = f"The token in {self._variable('token')} does not"
+        else:
+            what = f"The token that the login of company {self._settings.company} brought does not"
+        self._refuse_login(f"{what} fit into an address: too long, or no text.")
 
     def _token_in(self, response: httpx.Response) -> str:
         """The token of a login's answer: `{"Token": …}` in any case, or a bare JSON string (api.md,

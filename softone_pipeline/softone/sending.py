@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +29,14 @@ from softone_pipeline.errors import (
     SettingsError,
 )
 from softone_pipeline.settings import ErpSettings
-from softone_pipeline.softone.answers import LONGEST_WAIT, TransientError, judge, text_of, with_text
+from softone_pipeline.softone.answers import (
+    LONGEST_WAIT,
+    ErrorsReadTransport,
+    TransientError,
+    judge,
+    text_of,
+    with_text,
+)
 from softone_pipeline.softone.auth import TokenAuth
 from softone_pipeline.softone.pages import NoInvoiceListError
 from softone_pipeline.softone.received import Traffic
@@ -96,13 +104,17 @@ class Sender:
         self._auth = TokenAuth(settings, self._redactor)
         self._http = httpx.Client(
             auth=self._auth,
-            transport=MeteredTransport(
-                transport or open_transport(settings.base_url, connections=settings.max_connections),
-                requests_per_second=settings.requests_per_second,
-                pace_file=pace_file,
+            transport=ErrorsReadTransport(
+                MeteredTransport(
+                    transport or open_transport(settings.base_url, connections=settings.max_connections),
+                    requests_per_second=settings.requests_per_second,
+                    pace_file=pace_file,
+                )
             ),
             timeout=timeouts(settings),
             follow_redirects=False,
+            # None is kept: the token is all that an answer leaves behind.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             headers={"User-Agent": "softone-pipeline", "Accept": "application/json"},
             event_hooks={"response": [self._hear]},
         )
@@ -234,6 +246,10 @@ class Sender:
             self._miss()
             no_connection = isinstance(error, _NO_CONNECTION)
             why = f"{type(error).__name__}: {self._redactor.clean(_told(error))}".rstrip(": ")
+        except (httpx.InvalidURL, ValueError) as error:
+            # httpx reads a redirect's address though it is not to follow it. Its words quote that.
+            no_connection = False
+            why = f"the answer names an address that is none ({type(error).__name__})"
         # Outside the handler: httpx's errors hold the request, and its URL holds the keys.
         if task.halt.is_set():
             raise StoppedError

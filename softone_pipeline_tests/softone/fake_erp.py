@@ -120,6 +120,31 @@ def cut_chunked(handler: BaseHTTPRequestHandler, body: bytes) -> None:
     handler.close_connection = True
 
 
+def unreadable(status: int, how: str, **headers: str) -> Answer:
+    """An answer with this status and a body that cannot be read to its end, or not be decoded."""
+
+    def play(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header(*_UNREADABLE[how])
+        handler.end_headers()
+        handler.wfile.write(b'5\r\n"Ogil\r\n')
+        handler.wfile.flush()
+        (reset if how == "reset" else hang_up)(handler, body)
+
+    return Answer(play=play)
+
+
+_UNREADABLE = {
+    "no gzip": ("Content-Encoding", "gzip"),
+    "cut": ("Content-Length", "50"),
+    "cut chunks": ("Transfer-Encoding", "chunked"),
+    "reset": ("Content-Length", "50"),
+}
+UNREADABLE = tuple(_UNREADABLE)
+
+
 def no_content(handler: BaseHTTPRequestHandler, body: bytes) -> None:
     handler.send_response(204)
     handler.end_headers()
@@ -183,6 +208,7 @@ class FakeErp:
         self.uses_per_token: int | None = None
         self.bare_token = False
         self.token_key = "Token"
+        self.token_refusal = Answer(401, json.dumps("Ogiltig token"))
         self.under_way = 0
         self.most_under_way = 0
         erp = self
@@ -270,7 +296,7 @@ class FakeErp:
             return Answer(404, "<html><body>Not here</body></html>")
         token = asked.query.get("token", "")
         if token not in self.valid_tokens:
-            return Answer(401, json.dumps("Ogiltig token"))
+            return self.token_refusal
         self.token_uses[token] += 1
         if self.uses_per_token is not None and self.token_uses[token] >= self.uses_per_token:
             self.valid_tokens.discard(token)

@@ -91,6 +91,19 @@ def test_all_tokens_revoked_in_the_middle_of_a_run_cost_one_login_more(erp: Fake
     assert logins(erp) == 2
 
 
+@pytest.mark.parametrize("how", fake_erp.UNREADABLE)
+def test_a_refused_token_is_renewed_though_the_refusals_text_cannot_be_read(
+    erp: FakeErp, connect: Connect, how: str
+) -> None:
+    erp.token_refusal = fake_erp.unreadable(401, how)
+    erp.uses_per_token = 3
+    erp.invoices = [text for first, _ in DAYS[:10] for text in invoices(first.toordinal(), day=first)]
+    client = connect(max_connections=1)
+    results = list(client.read_windows(DAYS[:10]))
+    assert [len(result.invoices) for result in results if isinstance(result, Window)] == [1] * 10
+    assert client.traffic.retries == 0
+
+
 def test_a_given_token_needs_no_login(erp: FakeErp, connect: Connect) -> None:
     erp.valid_tokens.add("given+token")
     erp.invoices = invoices(1)
@@ -138,6 +151,30 @@ def test_a_refused_login_is_final_and_asked_for_once(erp: FakeErp, connect: Conn
         with pytest.raises(AuthenticationError, match="Fel lösenord"):
             client.read_window(first, last)
     assert len(erp.asked) == 1
+
+
+@pytest.mark.parametrize("how", fake_erp.UNREADABLE)
+def test_a_login_whose_refusal_cannot_be_read_is_asked_for_once_too(erp: FakeErp, connect: Connect, how: str) -> None:
+    erp.login_answers.extend([fake_erp.unreadable(401, how)] * 100)
+    with pytest.raises(AuthenticationError, match="refused the login of company acme"):
+        list(connect().read_windows(DAYS))
+    assert len(erp.asked) == 1
+
+
+@pytest.mark.parametrize("token", ["secret\\ud83dtoken", "secret" * 12_000], ids=["half a character", "too long"])
+def test_a_token_that_no_address_can_hold_is_an_authentication_error(
+    erp: FakeErp, connect: Connect, token: str
+) -> None:
+    erp.login_answers.extend([Answer(200, f'{{"Token": "{token}"}}')] * 100)
+    with pytest.raises(AuthenticationError, match="token that the login of company acme brought") as caught:
+        list(connect().read_windows(DAYS))
+    assert "secret" not in str(caught.value)
+    assert len(erp.asked) == 1
+
+
+def test_a_given_token_that_no_address_can_hold_is_named_by_its_variable(erp: FakeErp, connect: Connect) -> None:
+    with pytest.raises(AuthenticationError, match="token in SOFTONE_TOKEN"):
+        connect(token="x" * 70_000).check()
 
 
 LOGIN_FAULTS = {

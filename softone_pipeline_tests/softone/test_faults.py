@@ -147,6 +147,39 @@ def test_a_redirect_is_named_without_its_query_and_no_other_host_is_called(
     assert len(erp.filter_requests) == (2 if is_lasting else 4)
 
 
+@pytest.mark.parametrize(
+    "location", ["javascript:history.back()", "mailto:it@example.com", "http://xn--a/", "http://[/"]
+)
+def test_a_redirect_to_an_address_that_is_none_is_a_fault_like_others(
+    erp: FakeErp, connect: Connect, location: str
+) -> None:
+    erp.invoices = invoices(1, 2, 3)
+    erp.faults.extend([Answer(302, "", {"Location": location})] * 2)
+    client = connect()
+    assert ids(client.read_window(DAY, DAY)) == [1, 2, 3]
+    erp.faults.extend([Answer(302, "", {"Location": location})] * 8)
+    with pytest.raises(WindowError, match="No usable answer"):
+        client.read_window(DAY, DAY)
+
+
+def test_no_cookie_is_kept_whatever_its_letters(erp: FakeErp, connect: Connect) -> None:
+    erp.invoices = invoices(*range(1, 11))
+    erp.fault_for = lambda asked: Answer(200, "", {"Set-Cookie": "plats=Sk\xf6vde; Path=/"})
+    assert ids(connect(page_size=4).read_window(DAY, DAY)) == list(range(1, 11))
+    assert not any("Cookie" in asked.headers for asked in erp.asked)
+
+
+@pytest.mark.parametrize("how", fake_erp.UNREADABLE)
+def test_how_long_a_server_asks_to_wait_is_heard_though_its_text_is_cut(
+    erp: FakeErp, connect: Connect, how: str
+) -> None:
+    erp.invoices = invoices(1)
+    erp.faults.append(fake_erp.unreadable(429, how, Retry_After="1"))
+    before = time.monotonic()
+    connect().read_window(DAY, DAY)
+    assert time.monotonic() - before >= 1
+
+
 def test_the_documents_literal_path_is_tried_when_the_other_is_missing(erp: FakeErp, connect: Connect) -> None:
     erp.filter_paths = {OTHER_FILTER_PATH}
     erp.invoices = invoices(1, 2, 3)
