@@ -15,7 +15,6 @@ import msgspec
 
 from softone_pipeline.softone.dates import NotADateError, read_day
 from softone_pipeline.softone.jsontext import (
-    JsonNumber,
     array_items,
     expect_end,
     object_items,
@@ -50,6 +49,16 @@ _BIGINT = range(-(2**63), 2**63)
 _INTEGER = re.compile(r"-?[0-9]{1,40}")
 # Raw control characters other than tab and line ends: JSON forbids them, and no text has use for them.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+_TELLING = {"message", "errormessage", "error", "errors", "detail", "title"}
+# The beginning of an object or a list, as often in quotes as it may be.
+_JSON = re.compile(r'[\s"\\]*[\[{][\s\\]*["\[\]{}]')
+# What error pages begin with.
+_HTML = re.compile(
+    r"\s*(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html|head|body|title|h[1-6]|p|div|center|pre|span|strong|b|hr|br)"
+    r"(?=[\s/>])",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class NoInvoiceListError(ValueError):
@@ -102,7 +111,7 @@ def split_page(body: bytes) -> list[PageInvoice]:
         invoices = _split_slowly(body)
     # A list that holds nothing but foreign objects is a message in disguise: believed, it would empty the
     # window.
-    if invoices and all(i.received.invoice_id is None and not _is_like_invoice(i) for i in invoices):
+    if invoices and all(not i.received.invoice_id and not _is_like_invoice(i) for i in invoices):
         raise NoInvoiceListError(
             "the answer is a list, but not of invoices", said=said_in(invoices[0].received.payload)
         )
@@ -112,8 +121,10 @@ def split_page(body: bytes) -> list[PageInvoice]:
 def no_json(body: bytes) -> NoInvoiceListError:
     """What to say of a body that could not be read as JSON."""
     text = body.removeprefix(_BOM).decode(errors="replace")
-    if text.lstrip().startswith("<"):
+    if _HTML.match(text):
         return NoInvoiceListError("the answer is a page of HTML", said=text)
+    if text.lstrip().startswith("<"):
+        return NoInvoiceListError("the answer is XML")
     return NoInvoiceListError("the answer is cut short or is no JSON")
 
 
@@ -125,22 +136,33 @@ def read_id(value: object) -> int | None:
 
 
 def said_in(text: str) -> str | None:
-    """What a body that is no list of invoices says: its Message, a bare string, or its text. Not cleaned.
-
-    JSON without a message says nothing: it may be invoices in a wrapping we do not know, with people's names.
-    """
+    """What a body that is no list of invoices says: its message, a bare string, or its text. Not cleaned."""
     try:
-        value = parse(text)
+        return message_in(parse(text))
     except ValueError:
-        return text.strip() or None
-    if isinstance(value, dict):
-        for key, found in value.items():
-            if key.lower() in {"message", "errormessage", "error", "detail", "title"} and isinstance(found, str):
-                return found.strip() or None
-        return None
-    if isinstance(value, str) and not isinstance(value, JsonNumber):
-        return value.strip() or None
-    return None if isinstance(value, list) else text.strip() or None
+        return message_in(text)
+
+
+def message_in(value: object) -> str | None:
+    """The text for people in an answer: a bare string, or what an object has as its Message, Error, Errors or the like.
+
+    All else says nothing, and so does a text that is JSON or XML itself: it may be invoices in a wrapping that we do not
+    know, with people's names.
+    """
+    found = [value]
+    for item in found:
+        if isinstance(item, str) and item.strip() and not _is_data(item):
+            return item.strip()
+        if isinstance(item, dict):
+            for key, of_key in item.items():
+                if key.lower() in _TELLING:
+                    found += of_key if isinstance(of_key, list) else [of_key]
+    return None
+
+
+def _is_data(text: str) -> bool:
+    """Whether a text is (or begins as) JSON, or is markup other than a page of HTML."""
+    return bool(_JSON.match(text)) or (text.lstrip().startswith("<") and not _HTML.match(text))
 
 
 def _build(body: bytes, invoice_id: object, invoice_date: object) -> PageInvoice:
@@ -163,7 +185,7 @@ def _split_slowly(body: bytes) -> list[PageInvoice]:
     if start == len(text):
         raise NoInvoiceListError("the answer is empty")
     if text.startswith("<", start):
-        raise NoInvoiceListError("the answer is a page of HTML", said=text)
+        raise no_json(body)
     if _CONTROL.search(text):
         raise NoInvoiceListError("the answer holds control characters, which JSON forbids")
     try:
@@ -176,12 +198,15 @@ def _split_slowly(body: bytes) -> list[PageInvoice]:
     except NoInvoiceListError:
         raise
     except ValueError:
-        raise NoInvoiceListError("the answer is cut short or is no JSON") from None
-    if isinstance(whole.value, dict) and whole.value.keys() & {"InvoiceId", "InvoiceRows"}:
+        raise no_json(body) from None
+    value = whole.value
+    if isinstance(value, dict) and value.keys() & {"InvoiceId", "InvoiceRows"} and not _is_error(value):
         return [_slow_invoice(text[whole.start : whole.end])]
-    if whole.value is None:
+    if value is None:
         raise NoInvoiceListError("the answer is null")
-    raise NoInvoiceListError("the answer is no list of invoices", said=said_in(text))
+    if isinstance(value, str) and _JSON.match(value):
+        raise NoInvoiceListError("the answer is a JSON text that holds JSON")
+    raise NoInvoiceListError("the answer is no list of invoices", said=message_in(value))
 
 
 def _slow_invoice(payload: str) -> PageInvoice:
@@ -192,6 +217,14 @@ def _slow_invoice(payload: str) -> PageInvoice:
     return _build(payload.encode(), found.get("InvoiceId"), found.get("InvoiceDate"))
 
 
+def _is_error(found: dict[str, Any]) -> bool:
+    """Whether a single object with an invoice's fields is an error, in the type that was to be answered."""
+    invoice_id = found.get("InvoiceId")
+    is_nobody = (invoice_id is None or read_id(invoice_id) == 0) and not found.get("InvoiceNr")
+    return is_nobody or message_in(found) is not None
+
+
 def _is_like_invoice(invoice: PageInvoice) -> bool:
     members, _ = object_items(invoice.received.payload)
-    return not INVOICE_FIELDS.isdisjoint(members)
+    says = message_in({name: span.value for name, span in members.items()})
+    return says is None and not INVOICE_FIELDS.isdisjoint(members)

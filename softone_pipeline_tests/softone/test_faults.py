@@ -40,6 +40,19 @@ from softone_pipeline_tests.softone.fake_erp import (
 
 MESSAGE = json.dumps({"Message": "Ett internt fel har inträffat"})
 
+_INVOICE = json.dumps([{"InvoiceId": 1, "CustomerName": "Per Persson", "CustomerOrgNr": "19121212-1212"}])
+# Invoices in a wrapping that nobody knows: what they say is nobody's business.
+WRAPPED = {
+    "JSON in a JSON text": (json.dumps(_INVOICE), "a JSON text that holds JSON"),
+    "JSON in a JSON text in a JSON text": (json.dumps(json.dumps(_INVOICE)), "a JSON text that holds JSON"),
+    "cut JSON in a JSON text": (json.dumps(_INVOICE[:-9]), "a JSON text that holds JSON"),
+    "JSON in a message": (json.dumps({"Message": _INVOICE}), "no list of invoices"),
+    "XML": ('<?xml version="1.0"?><Invoices><Invoice><Name>Per Persson</Name></Invoice></Invoices>', "is XML"),
+    "XML without a prolog": ("<!-- 2 --><ArrayOfInvoice><Name>Per Persson</Name></ArrayOfInvoice>", "is XML"),
+    "XML in a JSON text": ('"<Invoices><Name>Per Persson</Name></Invoices>"', "no list of invoices"),
+    "cut JSON": (_INVOICE[:-9], "cut short or is no JSON"),
+}
+
 PASSING_FAULTS = {
     "reset": Answer(play=fake_erp.reset),
     "hang up": Answer(play=fake_erp.hang_up),
@@ -54,6 +67,11 @@ PASSING_FAULTS = {
     "no content": Answer(play=fake_erp.no_content),
     "message": Answer(200, MESSAGE),
     "message in a list": Answer(200, f"[{MESSAGE}]"),
+    "message in an invoice's fields": Answer(200, invoice(0, None, InvoiceNr=None, ErrorMessage="Internt fel")),
+    "message beside an invoice": Answer(200, invoice(7, ErrorMessage="Internt fel")),
+    "message in an invoice's fields, in a list": Answer(200, f"[{invoice(0, None, Message='Internt fel')}]"),
+    "an invoice of nothing": Answer(200, json.dumps({"InvoiceId": None, "InvoiceNr": "", "InvoiceRows": None})),
+    **{name: Answer(200, body) for name, (body, _) in WRAPPED.items()},
     "list of other things": Answer(200, "[1, null]"),
     "a number": Answer(200, "1"),
     "a string": Answer(200, '"Timeout expired"'),
@@ -93,6 +111,25 @@ def test_a_lasting_fault_fails_the_window_by_name_and_is_no_empty_day(
     assert isinstance(cause, RequestFailedError)
     assert cause.attempts == 3
     assert len(erp.filter_requests) == 3
+
+
+@pytest.mark.parametrize("status", [200, 403, 500])
+@pytest.mark.parametrize(("body", "why"), WRAPPED.values(), ids=WRAPPED)
+def test_an_answer_that_wraps_invoices_is_named_and_not_quoted(
+    erp: FakeErp, connect: Connect, caplog: pytest.LogCaptureFixture, status: int, body: str, why: str
+) -> None:
+    erp.fault_for = lambda asked: Answer(status, body)
+    with pytest.raises(WindowError, match=why if status == 200 else f"HTTP {status}") as caught:
+        connect(max_attempts=2).read_window(DAY, DAY)
+    for text in (str(caught.value), str(caught.value.__cause__), caplog.text):
+        assert "Per" not in text
+        assert "1212" not in text
+
+
+def test_an_error_in_an_invoices_fields_says_what_it_says(erp: FakeErp, connect: Connect) -> None:
+    erp.fault_for = lambda asked: Answer(200, invoice(0, None, InvoiceNr=None, Message="", ErrorMessage="Internt fel"))
+    with pytest.raises(WindowError, match="no list of invoices: Internt fel"):
+        connect(max_attempts=2).read_window(DAY, DAY)
 
 
 @pytest.mark.parametrize("play", [fake_erp.gzipped, fake_erp.with_bom])

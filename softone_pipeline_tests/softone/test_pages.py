@@ -53,7 +53,7 @@ def test_every_text_is_exactly_as_received() -> None:
     ],
 )
 def test_ids_and_dates_are_read_alike_by_the_fast_and_the_slow_way(written: str, expected: int | None) -> None:
-    text = '{"InvoiceId": %s, "InvoiceRows": []}' % written  # noqa: UP031
+    text = '{"InvoiceId": %s, "InvoiceNr": "7", "InvoiceRows": []}' % written  # noqa: UP031
     (fast,) = split_page(f"[{text}]".encode())
     (slow,) = split_page(text.encode())
     (tolerant, _) = split_page(f'[{text}, {{"InvoiceId": NaN}}]'.encode())
