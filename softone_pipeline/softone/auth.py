@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Generator
 from typing import NoReturn
 
@@ -18,30 +17,24 @@ from softone_pipeline.errors import AuthenticationError, EndpointNotFoundError, 
 from softone_pipeline.settings import ErpSettings
 from softone_pipeline.softone.answers import TransientError, judge, text_of, with_text
 from softone_pipeline.softone.jsontext import JsonNumber, parse
-from softone_pipeline.softone.pages import no_json
+from softone_pipeline.softone.pages import message_in, no_json
 from softone_pipeline.softone.received import Traffic
 from softone_pipeline.softone.redaction import Redactor
 from softone_pipeline.softone.transport import TASK
 
 LOGIN_PATH = "/Login/Token"
 
-# A token that has worked and is refused later has run out, and that may happen again to its successor while
-# other threads use it up. It cannot happen this often to one request, though.
-_MOST_TOKENS_PER_SEND = 10
-
 _Flow = Generator[httpx.Request, httpx.Response, None]
 
 
 class _Token:
-    """A token, when it was asked for (monotonic seconds), whether it has ever been taken, and the URLs it is part of."""
+    """A token, whether it was given outright, and the URLs it is part of."""
 
-    __slots__ = ("asked_at", "given", "has_worked", "urls", "value")
+    __slots__ = ("given", "urls", "value")
 
-    def __init__(self, value: str, *, asked_at: float, given: bool = False) -> None:
+    def __init__(self, value: str, *, given: bool = False) -> None:
         self.value = value
-        self.asked_at = asked_at
         self.given = given
-        self.has_worked = False
         self.urls: dict[httpx.URL, httpx.URL] = {}
 
 
@@ -60,7 +53,7 @@ class TokenAuth(httpx.Auth):
         self._redactor = redactor
         self._lock = threading.Lock()
         given = _secret(settings.token)
-        self._token = _Token(given, asked_at=float("-inf"), given=True) if given else None
+        self._token = _Token(given, given=True) if given else None
         self._login_refusal: tuple[str, str | None] | None = None
         self._path_refusals: dict[str, tuple[str, str | None]] = {}
 
@@ -75,53 +68,52 @@ class TokenAuth(httpx.Auth):
 
     def sync_auth_flow(self, request: httpx.Request) -> _Flow:
         bare = request.url
-        token: _Token | None = None
-        first_refusal: float | None = None
+        refused: list[_Token] = []
         said: str | None = None
-        for _ in range(_MOST_TOKENS_PER_SEND):
-            token = yield from self._token_other_than(token, request, said)
-            if bare not in token.urls:
-                token.urls[bare] = self._with_keys(bare, token)
-            request.url = token.urls[bare]
-            response = yield request
-            response.read()
+        while True:
+            with self._lock:
+                self._raise_if_refused(bare.path)
+                token = self._token
+                # A newer token than the refused one may be used up already, by others; after a second one it takes its own.
+                if token is None or token in refused or len(refused) == 2:
+                    token = yield from self._log_in(request, said)
+                    if refused:
+                        # Issued after it was refused, and used before anybody else has it: only that proves anything.
+                        response = yield self._signed(request, bare, token)
+                        if response.status_code == 401:
+                            self._refuse_path(bare.path, text_of(response, self._redactor))
+                        return
+            response = yield self._signed(request, bare, token)
             if response.status_code != 401:
-                token.has_worked = token.has_worked or response.is_success
                 return
+            refused.append(token)
             said = text_of(response, self._redactor)
-            # Only a token that the server issued after it had refused us proves anything: an older one may
-            # just have run out, and so may one that has worked already (other threads use it too).
-            is_fresh = first_refusal is not None and token.asked_at >= first_refusal
-            if is_fresh and not token.has_worked:
-                break
-            first_refusal = first_refusal if first_refusal is not None else time.monotonic()
-        self._refuse_path(bare.path, said)
 
-    def _token_other_than(
-        self, refused: _Token | None, request: httpx.Request, said: str | None
-    ) -> Generator[httpx.Request, httpx.Response, _Token]:
-        """The shared token, or a new one when the shared one is `refused` (the server `said` why).
+    def _log_in(self, request: httpx.Request, said: str | None) -> Generator[httpx.Request, httpx.Response, _Token]:
+        """A new token, for everybody. `said`: why the server refused the one before.
 
-        Concurrent callers wait for one login and share what it brings.
+        Belongs under the lock: whoever needs one meanwhile waits, and shares what it brings.
         """
-        with self._lock:
-            self._raise_if_refused(request.url.path)
-            if self._token is not None and self._token is not refused:
-                return self._token
-            if not (self._settings.username and self._settings.password):
-                self._refuse_login(
-                    f"The ERP refused the token in {self._variable('token')}, and it cannot be renewed without "
-                    f"{self._variable('username')} and {self._variable('password')}. Set a new token, or set both.",
-                    said,
-                )
-            asked_at = time.monotonic()
-            request.extensions[TASK].meter.add(Traffic(logins=1))
-            response = yield self._login(request)
-            response.read()
-            value = self._token_in(response)
-            self._redactor.learn(value)
-            self._token = _Token(value, asked_at=asked_at)
-            return self._token
+        if not (self._settings.username and self._settings.password):
+            self._refuse_login(
+                f"The ERP refused the token in {self._variable('token')}, and it cannot be renewed without "
+                f"{self._variable('username')} and {self._variable('password')}. Set a new token, or set both.",
+                said,
+            )
+        request.extensions[TASK].meter.add(Traffic(logins=1))
+        response = yield self._login(request)
+        response.read()
+        value = self._token_in(response)
+        self._redactor.learn(value)
+        self._token = _Token(value)
+        return self._token
+
+    def _signed(self, request: httpx.Request, bare: httpx.URL, token: _Token) -> httpx.Request:
+        """The request with keys and token in its URL, which was `bare`."""
+        if bare not in token.urls:
+            token.urls[bare] = self._with_keys(bare, token)
+        request.url = token.urls[bare]
+        return request
 
     def _login(self, request: httpx.Request) -> httpx.Request:
         settings = self._settings
@@ -179,15 +171,12 @@ class TokenAuth(httpx.Auth):
             why = no_json(response.content)
             said = self._redactor.clean(why.said) if why.said else None
             raise TransientError(with_text(f"login: {why}", said), status=status) from None
+        token = answer
         if isinstance(answer, dict):
-            found = {key.lower(): value for key, value in answer.items()}
-            token = found.get("token")
-            message = found.get("message")
-        else:
-            token, message = answer, None
+            token = {key.lower(): value for key, value in answer.items()}.get("token")
         if isinstance(token, str) and not isinstance(token, JsonNumber) and token.strip():
             return token.strip()
-        if isinstance(message, str) and message.strip():
+        if isinstance(answer, dict) and (message := message_in(answer)):
             self._refuse_login(
                 f"The ERP refused the login of company {self._settings.company}.", self._redactor.clean(message)
             )

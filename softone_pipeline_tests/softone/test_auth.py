@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -134,6 +135,11 @@ def test_a_given_token_that_is_refused_and_cannot_be_renewed_says_so(erp: FakeEr
 REFUSALS = {
     "200 with a message": Answer(200, json.dumps({"Token": None, "Message": "Fel lösenord"})),
     "200 with an empty token": Answer(200, json.dumps({"token": "", "message": "Fel lösenord"})),
+    "200 with an error message": Answer(
+        200, json.dumps({"Token": None, "Message": "", "ErrorMessage": "Fel lösenord"})
+    ),
+    "200 with errors": Answer(200, json.dumps({"Errors": ["Fel lösenord"]})),
+    "200 with errors in objects": Answer(200, json.dumps({"errors": [{"code": 3, "message": "Fel lösenord"}]})),
     "401": Answer(401, json.dumps("Fel lösenord")),
     "403": Answer(403, json.dumps({"Message": "Fel lösenord"})),
     "400": Answer(400, "Fel lösenord"),
@@ -257,6 +263,40 @@ def test_a_fresh_token_that_is_refused_ends_everything_after_two_logins(erp: Fak
         client.read_window(DAY, DAY)
     assert logins(erp) == 2
     assert len(erp.filter_requests) == 2
+
+
+@pytest.mark.parametrize("uses", [1, 2])
+@pytest.mark.parametrize("threads", [2, 4, 8])
+def test_a_fresh_token_that_another_thread_has_used_up_is_no_refusal(
+    erp: FakeErp, connect: Connect, threads: int, uses: int
+) -> None:
+    erp.uses_per_token = uses
+    erp.fault_for = lambda asked: Answer(play=dripped)
+    erp.invoices = [text for first, _ in DAYS[:20] for text in invoices(first.toordinal(), day=first)]
+    client = connect(max_connections=threads)
+    results = list(client.read_windows(DAYS[:20]))
+    assert [len(result.invoices) for result in results if isinstance(result, Window)] == [1] * 20
+    assert client.traffic.retries == 0
+    # each token is used as often as it may be, but for the few that were in the air
+    assert logins(erp) <= len(erp.filter_requests)
+
+
+def dripped(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    """The status at once, the body a while later."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.flush()
+    time.sleep(0.01)
+    handler.wfile.write(body)
+
+
+def test_tokens_that_are_all_refused_end_a_run_of_many_threads_after_two_logins(erp: FakeErp, connect: Connect) -> None:
+    erp.fault_for = lambda asked: Answer(401, json.dumps("Behörighet saknas"))
+    with pytest.raises(AuthenticationError, match="Behörighet saknas"):
+        list(connect(max_connections=8).read_windows(DAYS))
+    time.sleep(0.1)
+    assert logins(erp) == 2
 
 
 def test_wrong_keys_end_a_run_without_a_storm(erp: FakeErp, connect: Connect) -> None:
