@@ -63,12 +63,12 @@ class ErrorsReadTransport(httpx.BaseTransport):
         self._inner.close()
 
 
-def judge(response: httpx.Response, redactor: Redactor, *, address_setting: str) -> None:
+def judge(response: httpx.Response, redactor: Redactor, path: str, *, address_setting: str) -> None:
     """Return when the answer is a success by its status.
 
     Raises TransientError for 202, 206, 408, 425, 429, 5xx and the redirects that are temporary by their status,
-    RequestRefusedError for other redirects and every other 4xx. No redirect is ever followed. `address_setting` is the variable that
-    holds the address.
+    RequestRefusedError for other redirects and every other 4xx. No redirect is ever followed. `path` is the one that was
+    asked, `address_setting` the variable that holds the address.
     """
     status = response.status_code
     if response.is_success and status not in _WORTH_ANOTHER_TRY:
@@ -84,7 +84,7 @@ def judge(response: httpx.Response, redactor: Redactor, *, address_setting: str)
         if status in _ELSEWHERE_FOR_NOW:
             raise TransientError(what, status=status)
         raise RequestRefusedError(f"{what}.", status=status)
-    raise RequestRefusedError(with_text(f"The ERP refused the request (HTTP {status})", said) + ".", status=status)
+    raise RequestRefusedError(with_text(f"The ERP refused {path} (HTTP {status})", said) + ".", status=status)
 
 
 def text_of(response: httpx.Response, redactor: Redactor) -> str | None:

@@ -155,7 +155,7 @@ class TokenAuth(httpx.Auth):
                 status=404,
             )
         try:
-            judge(response, self._redactor, address_setting=self._variable("base_url"))
+            judge(response, self._redactor, LOGIN_PATH, address_setting=self._variable("base_url"))
         except TransientError as error:
             raise TransientError(f"login: {error}", status=error.status, retry_after=error.retry_after) from None
         except RequestRefusedError:

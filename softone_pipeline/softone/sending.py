@@ -24,7 +24,6 @@ from softone_pipeline.errors import (
     EndpointNotFoundError,
     NoConnectionError,
     RequestFailedError,
-    RequestRefusedError,
     SettingProblem,
     SettingsError,
 )
@@ -118,10 +117,8 @@ class Sender:
             headers={"User-Agent": "softone-pipeline", "Accept": "application/json"},
             event_hooks={"response": [self._hear]},
         )
-        self._lock = threading.Lock()
-        # The path that has answered, for good; until then, whether the first one is known to be missing.
+        # The path that has answered with what was asked for, for good.
         self._paths: dict[Endpoint, str] = {}
-        self._first_is_missing: set[Endpoint] = set()
         # When the first and the newest request since the last answer came to nothing.
         self._silence: tuple[float, float] | None = None
         self._was_answered = False
@@ -196,24 +193,15 @@ class Sender:
         query: str,
     ) -> T:
         known = self._paths.get(endpoint)
-        path = known or self._first_guess(endpoint)
+        path = known or endpoint.path
         response = self._send(path, content, task, query)
         if response.status_code == 404 and known is None:
-            if path == endpoint.path and endpoint.other_path is not None:
-                with self._lock:
-                    self._first_is_missing.add(endpoint)
+            if endpoint.other_path is not None:
                 path = endpoint.other_path
                 response = self._send(path, content, task, query)
             if response.status_code == 404:
-                with self._lock:
-                    self._first_is_missing.discard(endpoint)
                 raise self._not_found(endpoint, response)
-        try:
-            judge(response, self._redactor, address_setting=self._settings.variable("base_url"))
-        except RequestRefusedError:
-            if not response.is_redirect:
-                self._paths.setdefault(endpoint, path)
-            raise
+        judge(response, self._redactor, path, address_setting=self._settings.variable("base_url"))
         why = None
         try:
             result = read(response.content)
@@ -223,11 +211,6 @@ class Sender:
             raise TransientError(why, status=response.status_code)
         self._paths.setdefault(endpoint, path)
         return result
-
-    def _first_guess(self, endpoint: Endpoint) -> str:
-        with self._lock:
-            missing = endpoint in self._first_is_missing
-        return endpoint.other_path if missing and endpoint.other_path else endpoint.path
 
     def _send(self, path: str, content: bytes, task: Task, query: str) -> httpx.Response:
         """Send once (twice or more when a token has to be renewed), and read the whole answer."""

@@ -234,6 +234,25 @@ def test_a_fault_while_the_path_is_looked_for_does_not_settle_it(erp: FakeErp, c
     assert ids(connect().read_window(DAY, DAY)) == [1, 2, 3]
 
 
+def test_a_path_that_only_refuses_is_not_kept_and_is_named(erp: FakeErp, connect: Connect) -> None:
+    erp.filter_paths = {FILTER_PATH, OTHER_FILTER_PATH}
+    erp.invoices = invoices(1, 2, 3)
+    is_moving = True
+
+    def answer(asked: fake_erp.Asked) -> Answer | None:
+        if asked.path == OTHER_FILTER_PATH:
+            return Answer(403, "Inte här")
+        return Answer(404, "Not Found") if is_moving else None
+
+    erp.fault_for = answer
+    client = connect()
+    with pytest.raises(WindowError, match=rf"refused {OTHER_FILTER_PATH} \(HTTP 403\): Inte här"):
+        client.read_window(DAY, DAY)
+    is_moving = False
+    assert ids(client.read_window(DAY, DAY)) == [1, 2, 3]
+    assert client.check().path == FILTER_PATH
+
+
 def test_neither_path_answering_names_both(erp: FakeErp, connect: Connect) -> None:
     erp.filter_paths = set()
     with pytest.raises(WindowError, match="SOFTONE_BASE_URL") as caught:
