@@ -37,6 +37,7 @@ from softone_pipeline.softone.jsontext import (
     skip_space,
 )
 from softone_pipeline.softone.pages import NoInvoiceListError, no_json, read_id, said_in
+from softone_pipeline.softone.redaction import hide_secrets
 
 WHOLE_INVOICE = "(whole invoice)"
 """The `field` of an InvoiceUnreadable whose text is no JSON object at all."""
@@ -69,13 +70,14 @@ class InvoiceUnreadable(SoftOneError):  # noqa: N818 (a fact about an invoice, i
 
 
 def _shown(value: object) -> str:
-    """A value as it may stand in a reason: short, and plain ASCII."""
+    """A value as it may stand in a reason: short, plain ASCII, and without a secret."""
     if isinstance(value, JsonNumber):
         text = str(value)
     elif isinstance(value, dict | list):
         text = "an object" if isinstance(value, dict) else "a list"
     else:
         text = json.dumps(value)
+    text = hide_secrets(text)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 

@@ -7,6 +7,7 @@ import contextlib
 import html
 import re
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,6 +45,21 @@ _ENCODINGS: tuple[tuple[re.Pattern[bytes], Callable[[re.Match[bytes]], bytes]], 
 _ALIKE = bytes.maketrans(b"+", b" ")
 
 
+_living: weakref.WeakSet[Redactor] = weakref.WeakSet()
+_lock = threading.Lock()
+
+
+def hide_secrets(text: str) -> str:
+    """A text without what any client of this process knows to be secret: for what is said of an invoice, which may repeat a key
+    where an amount should be, where no client is at hand.
+    """
+    with _lock:
+        redactors = list(_living)
+    for redactor in redactors:
+        text = redactor.hide(text)
+    return text
+
+
 class Redactor:
     """Knows the secrets, and takes them out of texts. May be shared between threads."""
 
@@ -52,6 +68,8 @@ class Redactor:
         self._fixed = tuple(_Needle.of(secret) for secret in secrets if secret)
         self._tokens: deque[_Needle] = deque(maxlen=_TOKENS_KEPT)
         self._needles = self._fixed
+        with _lock:
+            _living.add(self)
 
     def __repr__(self) -> str:
         return "Redactor()"
@@ -67,13 +85,13 @@ class Redactor:
         # UTF-16 that was taken for UTF-8 has one after each letter
         text = text.replace("\0", "")
         # in this order, so that no half of a secret is left at the cut
-        text = html.unescape(_NOT_TEXT.sub(" ", self._hide(text)))
+        text = html.unescape(_NOT_TEXT.sub(" ", self.hide(text)))
         # once more: what was written with entities is readable now
-        text = self._hide(text)
+        text = self.hide(text)
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
-    def _hide(self, text: str) -> str:
+    def hide(self, text: str) -> str:
         """The first 10,000 characters, with stars for every secret in whatever writing; no text at all where there are too
         many readings of it to look through.
         """

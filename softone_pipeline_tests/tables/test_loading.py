@@ -11,7 +11,7 @@ import pytest
 from softone_pipeline.errors import AuthenticationError, WindowError
 from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
 from softone_pipeline.settings import ErpSettings
-from softone_pipeline.softone import SoftOneClient, Window
+from softone_pipeline.softone import InvoiceUnreadable, SoftOneClient, Window
 from softone_pipeline.tables import MACROS, TABLES
 from softone_pipeline.tables.raw import loading
 from softone_pipeline.tables.raw.loading import load_days
@@ -19,7 +19,7 @@ from softone_pipeline.warehouse import Warehouse
 from softone_pipeline.warehouse import connection as connection_room
 from softone_pipeline_tests.invoices import dumps, invoice
 from softone_pipeline_tests.softone.conftest import settings_for
-from softone_pipeline_tests.softone.fake_erp import Answer, FakeErp
+from softone_pipeline_tests.softone.fake_erp import COMPANY_KEY, Answer, Asked, FakeErp
 
 DAY = dt.date(2026, 3, 2)
 
@@ -116,6 +116,33 @@ def test_an_invoice_that_cannot_be_asked_for_by_its_id_fails_its_own_day_only(
             "select invoice_id, end_reason from raw.customer_invoices where latest order by all"
         ).fetchall()
     assert ends == [(0, None), (1, "missing"), (2, None), (3, None), (4, None)]
+
+
+def test_a_secret_in_an_amount_or_a_date_is_kept_in_the_payload_and_shown_nowhere(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "x_pipeline.duckdb", TABLES, macros=MACROS)
+    token = ""
+
+    def echo(asked: Asked) -> Answer:
+        nonlocal token
+        token = asked.query["token"]
+        payloads = [invoice(1, day=DAY, TotalAmount=COMPANY_KEY), invoice(2, day=DAY, DueDate=f"t={token}")]
+        return Answer(200, f"[{','.join(map(dumps, payloads))}]")
+
+    with FakeErp().running() as erp, SoftOneClient(settings_for(erp)) as client:
+        erp.fault_for = echo
+        list(load_days(client, warehouse, company="acme", run_id="r", days=[DAY]))
+        erp.search_answer = Answer(200, dumps([{"CustomerInvoiceId": 1, "PaidAmount": f"t={token}"}]))
+        with pytest.raises(InvoiceUnreadable, match=r'PaidAmount: "t=\*\*\*" is no number') as caught:
+            client.search(first_day=DAY, last_day=DAY, max_rows=5)
+        with warehouse.connect() as connection:
+            found = connection.execute("select field, reason, payload from raw.quarantine order by 1 desc").fetchall()
+    assert [row[:2] for row in found] == [
+        ("TotalAmount", '"***" is no number'),
+        ("DueDate", '"t=***" is no date'),
+    ]
+    assert COMPANY_KEY in found[0][2]
+    assert token in found[1][2]
+    assert token not in str(caught.value)
 
 
 def _settings(sandbox: Sandbox) -> ErpSettings:
