@@ -13,6 +13,14 @@ from typing import Any, NamedTuple
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
+# A text, or a bracket outside of texts.
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
+
+
+class NestedTooDeeplyError(ValueError):
+    """Python cannot follow so many brackets within brackets."""
+
+
 class JsonNumber(str):
     """A number's text as written. `NaN` and `±Infinity` come as one too: no JSON, but some send them."""
 
@@ -35,7 +43,7 @@ _DECODER = json.JSONDecoder(strict=False, parse_float=JsonNumber, parse_int=Json
 def parse(text: str) -> Any:
     """The value of a whole JSON text, numbers as JsonNumber.
 
-    Raises ValueError when it is no JSON, or is nested deeper than Python can follow.
+    Raises ValueError when it is no JSON, NestedTooDeeplyError when it is nested deeper than Python can follow.
     """
     span = value_at(text, skip_space(text))
     expect_end(text, span.end)
@@ -43,22 +51,28 @@ def parse(text: str) -> Any:
 
 
 def value_at(text: str, start: int) -> Span:
-    """The value that begins at `start`. Raises ValueError when there is none."""
+    """The value that begins at `start`. Raises ValueError when there is none, or NestedTooDeeplyError."""
     try:
         value, end = _DECODER.raw_decode(text, start)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise NestedTooDeeplyError("it is nested too deeply") from None
     return Span(value, start, end)
 
 
 def array_items(text: str, start: int = 0) -> tuple[list[Span], int]:
-    """The elements of the array whose `[` stands at `start`, and the position behind its `]`."""
+    """The elements of the array whose `[` stands at `start`, and the position behind its `]`.
+
+    One that is nested too deeply hides no other: its value is None, and its text what its brackets enclose.
+    """
     items: list[Span] = []
     position = skip_space(text, start + 1)
     if text.startswith("]", position):
         return items, position + 1
     while True:
-        item = value_at(text, position)
+        try:
+            item = value_at(text, position)
+        except NestedTooDeeplyError:
+            item = Span(None, position, _behind_brackets(text, position))
         items.append(item)
         position, closed = _after_member(text, item.end, "]")
         if closed:
@@ -96,6 +110,15 @@ def skip_space(text: str, position: int = 0) -> int:
     """The next position that is not white space."""
     match = _SPACE.match(text, position)
     return match.end() if match else position
+
+
+def _behind_brackets(text: str, start: int) -> int:
+    depth = 0
+    for found in _BRACKET.finditer(text, start):
+        depth += bool(found[1]) - bool(found[2])
+        if depth == 0:
+            return found.end()
+    raise ValueError(f"the brackets are not closed that open at character {start}")
 
 
 def _after_member(text: str, position: int, closing: str) -> tuple[int, bool]:

@@ -30,6 +30,7 @@ from softone_pipeline.errors import SoftOneError
 from softone_pipeline.softone.dates import NotADateError, read_day
 from softone_pipeline.softone.jsontext import (
     JsonNumber,
+    NestedTooDeeplyError,
     array_items,
     expect_end,
     object_items,
@@ -253,13 +254,16 @@ def normalise_invoice(payload: str) -> str:
     `Accounts` becomes a string that holds its exact JSON text. Raises InvoiceUnreadable, and nothing else,
     naming the first field that cannot be read exactly.
     """
+    found, why = None, "is no JSON object"
     try:
         payload.encode()
         found = _take_apart(payload)
+    except NestedTooDeeplyError:
+        why = "is nested too deeply"
     except (ValueError, RecursionError):
-        found = None
+        pass
     if found is None:
-        raise InvoiceUnreadable(WHOLE_INVOICE, "is no JSON object", None)
+        raise InvoiceUnreadable(WHOLE_INVOICE, why, None)
     problem: tuple[str, str] | None = None
     try:
         invoice = WireInvoice.model_validate(found)

@@ -15,6 +15,7 @@ import msgspec
 
 from softone_pipeline.softone.dates import NotADateError, read_day
 from softone_pipeline.softone.jsontext import (
+    NestedTooDeeplyError,
     array_items,
     expect_end,
     object_items,
@@ -96,7 +97,8 @@ def split_page(body: bytes) -> list[PageInvoice]:
     """The invoices of a Filter response, in the order received (api.md, "Faults").
 
     A byte-order mark is skipped, a single invoice counts as a list of one, and `NaN`, lone surrogates and raw
-    tabs, which strict JSON forbids, are let through so that only their own invoice is set aside later.
+    tabs, which strict JSON forbids, and what is nested too deeply are let through so that only their own invoice is set
+    aside later.
     Raises NoInvoiceListError for everything else: an empty body, `null`, HTML, cut JSON, a message.
     """
     body = body.removeprefix(_BOM)
@@ -197,6 +199,8 @@ def _split_slowly(body: bytes) -> list[PageInvoice]:
         expect_end(text, whole.end)
     except NoInvoiceListError:
         raise
+    except NestedTooDeeplyError:
+        raise NoInvoiceListError("the answer is nested too deeply") from None
     except ValueError:
         raise no_json(body) from None
     value = whole.value
@@ -212,9 +216,16 @@ def _split_slowly(body: bytes) -> list[PageInvoice]:
 def _slow_invoice(payload: str) -> PageInvoice:
     if not payload.startswith("{"):
         raise NoInvoiceListError("an element of the list is no object")
-    members, _ = object_items(payload)
-    found = {name: span.value for name, span in members.items()}
+    found = _fields(payload) or {}
     return _build(payload.encode(), found.get("InvoiceId"), found.get("InvoiceDate"))
+
+
+def _fields(payload: str) -> dict[str, Any] | None:
+    """An object's fields. None: it is nested too deeply, for whoever reads it later as well."""
+    try:
+        return {name: span.value for name, span in object_items(payload)[0].items()}
+    except NestedTooDeeplyError:
+        return None
 
 
 def _is_error(found: dict[str, Any]) -> bool:
@@ -225,6 +236,5 @@ def _is_error(found: dict[str, Any]) -> bool:
 
 
 def _is_like_invoice(invoice: PageInvoice) -> bool:
-    members, _ = object_items(invoice.received.payload)
-    says = message_in({name: span.value for name, span in members.items()})
-    return says is None and not INVOICE_FIELDS.isdisjoint(members)
+    found = _fields(invoice.received.payload)
+    return found is None or (message_in(found) is None and not INVOICE_FIELDS.isdisjoint(found))

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from softone_pipeline.softone.pages import NoInvoiceListError, read_id, split_page
 from softone_pipeline_tests.softone.fake_erp import DAY, invoice
 
+_NESTED = "[" * 100_000 + "1" + "]" * 100_000
+
 
 def texts(body: str) -> list[str]:
     return [page_invoice.received.payload for page_invoice in split_page(body.encode())]
@@ -68,6 +70,15 @@ def test_invoices_that_strict_json_forbids_are_let_through_alone() -> None:
     assert texts("[" + " , ".join(odd) + "]") == odd
 
 
+@pytest.mark.parametrize("nested", [_NESTED, '"\\"]}",' + _NESTED, _NESTED.replace("[", '{"}":').replace("]", "}")])
+def test_an_invoice_that_is_nested_too_deeply_is_let_through_without_its_id(nested: str) -> None:
+    odd = '{"InvoiceId": 2, "x": [%s]}' % nested  # noqa: UP031
+    found = split_page(f"[{invoice(1)}, {odd} ,{invoice(3)}]".encode())
+    assert [f.received.payload for f in found] == [invoice(1), odd, invoice(3)]
+    assert [f.received.invoice_id for f in found] == [1, None, 3]
+    assert texts(f"[{odd}]") == [odd]
+
+
 @pytest.mark.parametrize(
     ("body", "why"),
     [
@@ -95,7 +106,8 @@ def test_invoices_that_strict_json_forbids_are_let_through_alone() -> None:
         (b'[{"InvoiceNr": "\xed\xa0\x80"}]', "UTF-8"),
         (b'[{"InvoiceNr": "\x00"}]', "control"),
         (b'[{"InvoiceNr": "\x1e"}]', "control"),
-        (b'{"InvoiceId": 1, "x": ' + b"[" * 5000 + b"]" * 5000 + b"}", "cut"),
+        (b'{"InvoiceId": 1, "x": ' + b"[" * 5000 + b"]" * 5000 + b"}", "too deeply"),
+        (b'[{"InvoiceId": 1, "x": ' + b"[" * 5000 + b"]" * 4000, "cut"),
         ("[]".encode("utf-16"), "UTF-8"),
     ],
 )

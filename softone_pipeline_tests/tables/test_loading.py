@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from softone_pipeline.errors import AuthenticationError, WindowError
 from softone_pipeline.sandbox import DEFAULT, Company, Sandbox
 from softone_pipeline.settings import ErpSettings
-from softone_pipeline.softone import InvoiceUnreadable, SoftOneClient, Window
+from softone_pipeline.softone import InvoiceUnreadable, Mode, SoftOneClient, Window
 from softone_pipeline.tables import MACROS, TABLES
 from softone_pipeline.tables.raw import loading
 from softone_pipeline.tables.raw.loading import load_days
+from softone_pipeline.tables.raw.pseudonymising import Privacy
 from softone_pipeline.warehouse import Warehouse
 from softone_pipeline.warehouse import connection as connection_room
 from softone_pipeline_tests.invoices import dumps, invoice
@@ -143,6 +145,25 @@ def test_a_secret_in_an_amount_or_a_date_is_kept_in_the_payload_and_shown_nowher
     assert COMPANY_KEY in found[0][2]
     assert token in found[1][2]
     assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["none", "all"])
+def test_an_invoice_that_is_nested_too_deeply_waits_in_quarantine_and_stops_no_other(
+    tmp_path: Path, mode: Mode
+) -> None:
+    warehouse = Warehouse(tmp_path / "x_pipeline.duckdb", TABLES, macros=MACROS)
+    privacy = Privacy(mode, SecretStr("k" * 32)) if mode == "all" else None
+    payloads = [dumps(invoice(number, day=DAY)) for number in (1, 2, 3)]
+    payloads[1] = payloads[1].replace("{", '{"Extra": ' + "[" * 5000 + "]" * 5000 + ",", 1)
+    with FakeErp().running() as erp, SoftOneClient(settings_for(erp)) as client:
+        erp.fault_for = lambda asked: Answer(200, f"[{','.join(payloads)}]")
+        (batch,) = load_days(client, warehouse, company="acme", run_id="r", days=[DAY], privacy=privacy)
+        assert [day.quarantined for day in batch.days] == [1]
+    with warehouse.connect() as connection:
+        found = connection.execute("select invoice_id from raw.customer_invoices order by all").fetchall()
+        waiting = connection.execute("select invoice_id, partition_date, reason from raw.quarantine").fetchall()
+    assert found == [(1,), (3,)]
+    assert waiting == [(None, DAY, "is nested too deeply" if mode == "none" else "is missing")]
 
 
 def _settings(sandbox: Sandbox) -> ErpSettings:

@@ -358,7 +358,7 @@ def _total_oere(payload: str) -> int | None:
             total = json.loads(normalise_invoice(payload), parse_float=Decimal, parse_int=Decimal)["TotalAmount"]
         oere = total.scaleb(2)
         return int(oere) if oere == oere.to_integral_value() else None
-    except (ValueError, KeyError, InvalidOperation, InvoiceUnreadable):
+    except (ValueError, KeyError, InvalidOperation, InvoiceUnreadable, RecursionError):
         return None
 
 
