@@ -182,7 +182,11 @@ class Sender:
         attempts = retrying.statistics["attempt_number"]
         tried = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         kind = NoConnectionError if last.no_connection and not self._was_answered else RequestFailedError
-        raise kind(f"No usable answer after {tried}; the last: {last}.", status=last.status, attempts=attempts)
+        raise kind(
+            f"No usable answer after {tried} from {self._settings.base_url}; the last: {last}.",
+            status=last.status,
+            attempts=attempts,
+        )
 
     def _attempt(
         self,

@@ -285,8 +285,11 @@ def test_an_error_names_the_variable_under_the_prefix_that_it_was_read_with(
 
 def test_no_server_at_all_fails_by_name(erp: FakeErp) -> None:
     settings = settings_for(erp, base_url="http://127.0.0.1:9", max_attempts=2)
-    with SoftOneClient(settings) as client, pytest.raises(WindowError, match="ConnectError") as caught:
-        client.read_window(DAY, DAY)
+    with SoftOneClient(settings) as client:
+        with pytest.raises(NoConnectionError, match=r"from http://127\.0\.0\.1:9; the last: ConnectError"):
+            client.check()
+        with pytest.raises(WindowError, match="ConnectError") as caught:
+            client.read_window(DAY, DAY)
     assert isinstance(caught.value.__cause__, NoConnectionError)
     assert "SOFTONE_BASE_URL" in caught.value.to_do
 
