@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,12 +57,15 @@ class House:
     ) -> Landed:
         """Land the windows; ids that landing asks for are answered from `by_id`, an hour after the last window."""
         answers: list[InvoiceAnswer] = []
+        needed_by: dict[int, Sequence[dt.date]] = {}
         while True:
+            staged = Staged(windows, answers, needed_by)
             with self.warehouse.transaction() as connection:
-                landed = land(connection, company=COMPANY, run_id=run_id, staged=Staged(windows, answers))
+                landed = land(connection, company=COMPANY, run_id=run_id, staged=staged)
             if not landed.ask:
                 return landed
             self.asked_by_id += landed.ask
+            needed_by |= landed.ask
             asked_at = max(window.asked_at for window in windows) + dt.timedelta(minutes=30)
             for invoice_id in landed.ask:
                 found = (by_id or {}).get(invoice_id)

@@ -208,6 +208,28 @@ def test_a_quarantined_invoice_that_the_erp_no_longer_has_is_cleared(house: Hous
     assert house.rows("select count(*) from raw.quarantine") == [(0,)]
 
 
+@pytest.mark.parametrize("corrected", [invoice(1, day=None), None], ids=["corrected", "deleted"])
+def test_a_quarantined_invoice_that_loses_its_date_is_asked_for_until_it_is_good_or_gone(
+    house: House, corrected: dict[str, object] | None
+) -> None:
+    house.land(house.window(1, [BAD["TotalAmount"]]))
+    house.land(house.window(2, []), by_id={1: invoice(1, day=None, TotalAmount=Number("125.001"))})
+    assert house.rows("select invoice_id, partition_date from raw.quarantine") == [(1, DAY)]
+    landed = house.land(house.window(3, []), by_id={} if corrected is None else {1: corrected})
+    assert house.rows("select count(*) from raw.quarantine") == [(0,)]
+    assert landed.days[0].new == (corrected is not None)
+    assert house.versions(1) == [("new", None, 3.5, None, None)][: landed.days[0].new]
+
+
+def test_a_quarantined_invoice_of_no_day_at_all_is_asked_for_by_any_load(house: House) -> None:
+    house.land(house.window(1, [BAD["TotalAmount"]]))
+    with house.warehouse.connect() as connection:
+        connection.execute("update raw.quarantine set partition_date = null")
+    house.land(house.window(2, [], day=NEXT_DAY), house.window(2, [], day=NEXT_DAY + dt.timedelta(days=1)))
+    assert house.asked_by_id == [1]
+    assert house.rows("select count(*) from raw.quarantine") == [(0,)]
+
+
 def test_an_object_without_a_readable_id_suspends_closures_for_its_day(house: House) -> None:
     house.land(house.window(1, [invoice(1), invoice(2)]))
     house.land(house.window(2, [invoice(2), '{"InvoiceId": "?", "TotalAmount": 1}']))

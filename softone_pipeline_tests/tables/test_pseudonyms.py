@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -46,6 +48,7 @@ MARTS = {
 
 def load(house: House, privacy: Privacy, *windows: Window) -> None:
     answers: list[InvoiceAnswer] = []
+    needed_by: dict[int, Sequence[dt.date]] = {}
     while True:
         with house.warehouse.transaction() as connection:
             hide = privacy.begin(connection, COMPANY)
@@ -54,11 +57,14 @@ def load(house: House, privacy: Privacy, *windows: Window) -> None:
                 company=COMPANY,
                 run_id="run",
                 staged=Staged(
-                    [hide_window(hide, window) for window in windows], [hide_answer(hide, answer) for answer in answers]
+                    [hide_window(hide, window) for window in windows],
+                    [hide_answer(hide, answer) for answer in answers],
+                    needed_by,
                 ),
             )
         if not landed.ask:
             return
+        needed_by |= landed.ask
         answers += [InvoiceAnswer(invoice_id, windows[-1].asked_at, None) for invoice_id in landed.ask]
 
 

@@ -173,7 +173,6 @@ def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
         create or replace temp table difference as
         select
             incoming.*,
-            coalesce(incoming.window_day, standing.partition_date) as day,
             case
                 when standing.invoice_id is null then 'new'
                 when standing.is_missing then 'returned'
@@ -202,9 +201,13 @@ def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
             and (asked_day.include_preliminary or standing.origin_status in (2, 3, 4, 5))
             and partition_date not in (select window_day from received where invoice_id is null)
         union all
-        select quarantine.invoice_id, quarantine.partition_date, 'quarantined'
+        select quarantine.invoice_id, asked_day.partition_date, 'quarantined'
         from raw.quarantine
-        inner join asked_day using (partition_date)
+        -- earlier versions of this package left some without a day: the first is as good as any
+        inner join asked_day
+            on asked_day.partition_date = coalesce(
+                quarantine.partition_date, (select min(partition_date) from asked_day)
+            )
         where quarantine.company = $company
             and quarantine.invoice_id is not null
             and quarantine.invoice_id not in (select invoice_id from incoming)
@@ -492,7 +495,7 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, names: dict[str, st
         insert into raw.quarantine by name
         select distinct on (received.invoice_id, received.payload)
             $company as company,
-            coalesce(received.invoice_date, received.window_day) as partition_date,
+            coalesce(received.invoice_date, received.day) as partition_date,
             received.asked_at as fetched_at,
             $run_id as run_id,
             received.invoice_id,
@@ -569,7 +572,7 @@ def _days_landed(connection: duckdb.DuckDBPyConnection) -> tuple[DayLanded, ...]
             inner join answer using (invoice_id)
             where was = 'standing' and not is_found
             union all
-            select coalesce(window_day, invoice_date), 'quarantined' from unreadable inner join received using (seq)
+            select day, 'quarantined' from unreadable inner join received using (seq)
         )
 
         select

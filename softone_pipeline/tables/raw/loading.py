@@ -126,6 +126,7 @@ class _Writer:
     def write(self, batch: _Batch, staged: Staged) -> Future[BatchLoaded]:
         """Write a batch, and leave it to the thread to commit it."""
         answers: list[InvoiceAnswer] = []
+        needed_by: dict[int, Sequence[dt.date]] = {}
         while batch.windows:
             with contextlib.ExitStack() as stack:
                 # Once a load is enough to tidy up.
@@ -145,7 +146,8 @@ class _Writer:
                         f"they no longer include invoice {invoice_id}, and why is not known. {outcome}",
                         self.company,
                     )
-            staged = Staged(batch.windows, answers)
+            needed_by |= landed.ask
+            staged = Staged(batch.windows, answers, needed_by)
         return self.committing.submit(self._commit, contextlib.ExitStack(), batch, Landed(ask={}, days=()))
 
     def _land(self, connection: duckdb.DuckDBPyConnection, staged: Staged) -> Landed:
@@ -154,6 +156,7 @@ class _Writer:
             staged = Staged(
                 [hide_window(hide, window) for window in staged.windows],
                 [hide_answer(hide, answer) for answer in staged.answers],
+                staged.needed_by,
             )
         return land(connection, company=self.company, run_id=self.run_id, staged=staged)
 
