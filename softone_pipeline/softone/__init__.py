@@ -15,6 +15,7 @@ dates.py, jsontext.py, redaction.py, threads.py    tools: days, JSON by position
 
 from softone_pipeline.softone.client import SoftOneClient
 from softone_pipeline.softone.models import WHOLE_INVOICE, InvoiceUnreadable, SearchInvoice, normalise_invoice
+from softone_pipeline.softone.pages import invoice_date_of
 from softone_pipeline.softone.pseudonyms import Mode, Pseudonymiser, customer_nr_of, identity_of, is_pseudonym
 from softone_pipeline.softone.received import (
     ConnectionReport,
@@ -38,6 +39,7 @@ __all__ = [
     "Window",
     "customer_nr_of",
     "identity_of",
+    "invoice_date_of",
     "is_pseudonym",
     "normalise_invoice",
 ]

@@ -120,6 +120,14 @@ def split_page(body: bytes) -> list[PageInvoice]:
     return invoices
 
 
+def invoice_date_of(payload: str) -> dt.date | None:
+    """The Stockholm day of one invoice's exact text. None: null, missing or unreadable."""
+    try:
+        return _slow_invoice(payload).received.invoice_date
+    except ValueError:
+        return None
+
+
 def no_json(body: bytes) -> NoInvoiceListError:
     """What to say of a body that could not be read as JSON."""
     text = body.removeprefix(_BOM).decode(errors="replace")

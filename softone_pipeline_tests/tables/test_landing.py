@@ -11,7 +11,7 @@ import pytest
 from softone_pipeline.softone import Traffic, Window
 from softone_pipeline.softone.pages import split_page
 from softone_pipeline_tests.invoices import EXAMPLE_DAY, Number, dumps, invoice, row
-from softone_pipeline_tests.tables.conftest import House, at
+from softone_pipeline_tests.tables.conftest import House, at, received
 
 DAY = EXAMPLE_DAY
 NEXT_DAY = DAY + dt.timedelta(days=1)
@@ -239,6 +239,37 @@ def test_an_object_without_a_readable_id_suspends_closures_for_its_day(house: Ho
     house.land(house.window(3, [invoice(2)]))
     assert house.asked_by_id == [1]
     assert house.rows("select count(*) from raw.quarantine") == [(0,)]
+
+
+LATE = f"{NEXT_DAY}T23:30:00+00:00"
+"""Of the day after NEXT_DAY in Stockholm. A server that compares dates as written brings it with NEXT_DAY."""
+
+
+def test_an_object_without_a_readable_id_waits_under_the_day_whose_window_brings_it(house: House) -> None:
+    odd = received(invoice(1, InvoiceId="?", InvoiceDate=LATE))
+    written, own = NEXT_DAY, NEXT_DAY + dt.timedelta(days=1)
+    house.land(Window(written, written, at(1), True, (odd,), Traffic()))
+    assert house.rows("select invoice_id, partition_date from raw.quarantine") == [(None, written)]
+    house.land(house.window(2, [], day=own))
+    assert house.rows("select count(*) from raw.quarantine") == [(1,)], "no window of its own date brings it"
+    house.land(house.window(3, [], day=written))
+    assert house.rows("select count(*) from raw.quarantine") == [(0,)]
+
+
+@pytest.mark.parametrize("is_together", [True, False])
+def test_an_object_without_a_readable_id_suspends_closures_for_its_own_date_too(
+    house: House, is_together: bool
+) -> None:
+    days = [DAY + dt.timedelta(days=n) for n in range(5)]
+    house.land(*(house.window(1 + n / 10, [invoice(n, day=day)], day=day) for n, day in enumerate(days)))
+    odd = received(invoice(1, InvoiceId="?", InvoiceDate=LATE))
+    odd_window = Window(days[1], days[1], at(2.1), True, (odd,), Traffic())
+    others = [house.window(2 + n / 10, [], day=days[n]) for n in (0, 2, 3, 4)]
+    for batch in [[odd_window, *others]] if is_together else [[odd_window], *([window] for window in others)]:
+        house.land(*batch)
+    assert house.asked_by_id == [0, 3, 4]
+    suspended = house.rows("select partition_date from raw.fetched_days where closures_suspended order by all")
+    assert suspended == [(days[1],), (days[2],)]
 
 
 @pytest.mark.parametrize(

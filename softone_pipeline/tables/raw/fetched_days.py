@@ -17,7 +17,8 @@ FETCHED_DAYS = Table(
         Column(
             "closures_suspended",
             "BOOLEAN",
-            "True when an object without a readable id was among them, so that no invoice was taken for missing.",
+            "True when an object without a readable id was among them, or has this date, so that no invoice was taken for "
+            "missing.",
             nullable=False,
         ),
         Column("run_id", "VARCHAR", "The Dagster run that fetched it.", nullable=False),

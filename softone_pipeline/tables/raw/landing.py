@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from softone_pipeline.softone import WHOLE_INVOICE, InvoiceUnreadable, normalise_invoice
+from softone_pipeline.softone import WHOLE_INVOICE, InvoiceUnreadable, invoice_date_of, normalise_invoice
 from softone_pipeline.tables.raw.staging import Staged
 
 # What from_json_strict would take without a word although it is not what the field's type can hold: a boolean
@@ -87,6 +87,7 @@ def land(
     """
     names = {"company": company, "run_id": run_id}
     _take_in(connection, staged)
+    _suspend(connection, names)
     _compare(connection, names)
     ask = connection.execute("select invoice_id, list(distinct day) from to_ask group by all order by all").fetchall()
     if ask:
@@ -124,6 +125,32 @@ def _take_in(connection: duckdb.DuckDBPyConnection, staged: Staged) -> None:
     # does not know how many rows `received` has, and would choose wrongly.
     connection.execute("set disabled_optimizers = 'build_side_probe_side'")
     connection.register("received", staged.received)
+
+
+def _suspend(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
+    """Temp table suspended: days of which nobody can say which invoice is absent, for an object is without a readable id.
+
+    That is the day as which it was asked for, and its own: a date with a zone may be brought by its neighbour's window only.
+    """
+    connection.execute(
+        """
+        create or replace temp table suspended as
+        select distinct day
+        from (select unnest([window_day, invoice_date]) as day from received where invoice_id is null)
+        where day is not null
+        """
+    )
+    waiting = connection.execute(
+        """
+        select payload
+        from raw.quarantine
+        where company = $company and invoice_id is null
+            and partition_date not in (select partition_date from asked_day)
+        """,
+        {"company": names["company"]},
+    ).fetchall()
+    days = {day for (payload,) in waiting if (day := invoice_date_of(payload)) is not None}
+    _insert_columns(connection, "suspended", [(day,) for day in days])
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
@@ -188,7 +215,6 @@ def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
             )
         """
     )
-    # Without a readable id nobody can say which invoice is absent, so none of that day is taken to be.
     connection.execute(
         """
         create or replace temp table absent as
@@ -199,7 +225,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
             and standing.invoice_id not in (select invoice_id from incoming)
             and standing.known_at <= asked_day.asked_at
             and (asked_day.include_preliminary or standing.origin_status in (2, 3, 4, 5))
-            and partition_date not in (select window_day from received where invoice_id is null)
+            and partition_date not in (select day from suspended)
         union all
         select quarantine.invoice_id, asked_day.partition_date, 'quarantined'
         from raw.quarantine
@@ -477,7 +503,7 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, names: dict[str, st
         """,
         company,
     )
-    # An object without a readable id is gone when a later complete fetch of its day does not bring it.
+    # An object without a readable id is gone when a later complete fetch of the day that brought it does not.
     connection.execute(
         """
         delete from raw.quarantine
@@ -495,7 +521,7 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, names: dict[str, st
         insert into raw.quarantine by name
         select distinct on (received.invoice_id, received.payload)
             $company as company,
-            coalesce(received.invoice_date, received.day) as partition_date,
+            coalesce(if(received.invoice_id is null, null, received.invoice_date), received.day) as partition_date,
             received.asked_at as fetched_at,
             $run_id as run_id,
             received.invoice_id,
@@ -520,7 +546,11 @@ def _write_fetched_days(connection: duckdb.DuckDBPyConnection, names: dict[str, 
     connection.execute(
         """
         create or replace temp table newest_day as
-        select partition_date, max(asked_at) as asked_at, arg_max(include_preliminary, asked_at) as include_preliminary
+        select
+            partition_date,
+            max(asked_at) as asked_at,
+            arg_max(include_preliminary, asked_at) as include_preliminary,
+            partition_date in (select day from suspended) as closures_suspended
         from asked_day
         where not exists (
             select 1
@@ -529,7 +559,7 @@ def _write_fetched_days(connection: duckdb.DuckDBPyConnection, names: dict[str, 
                 and standing.partition_date = asked_day.partition_date
                 and standing.fetched_at > asked_day.asked_at
         )
-        group by partition_date
+        group by all
         """,
         {"company": names["company"]},
     )
@@ -549,7 +579,7 @@ def _write_fetched_days(connection: duckdb.DuckDBPyConnection, names: dict[str, 
             newest_day.asked_at as fetched_at,
             count(received.seq)::integer as invoice_count,
             include_preliminary,
-            count(received.seq) > count(received.invoice_id) as closures_suspended,
+            closures_suspended,
             $run_id as run_id
         from newest_day
         left join received

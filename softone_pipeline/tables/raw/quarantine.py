@@ -13,7 +13,12 @@ QUARANTINE = Table(
     key=("company", "invoice_id", "payload"),
     columns=(
         COMPANY,
-        Column("partition_date", "DATE", "The invoice's date, or the day it was asked for when it has none."),
+        Column(
+            "partition_date",
+            "DATE",
+            "The invoice's date, or the day it was asked for when it has none or no readable id: loading that day again "
+            "clears the row once the ERP has corrected it.",
+        ),
         Column("fetched_at", "TIMESTAMPTZ", "When the payload was first asked for.", nullable=False),
         Column("run_id", "VARCHAR", "The Dagster run that wrote the row.", nullable=False),
         Column("invoice_id", "BIGINT", "The ERP's InvoiceId; NULL when it cannot be read."),
