@@ -14,6 +14,7 @@ A class stands here, or in the module that the tree names behind it.
     ├── InvoiceUnreadable           one invoice cannot be typed exactly (softone/models.py; ends in raw.quarantine)
     ├── WindowError                 a window of days could not be read whole; nothing of it was written
     │   └── UnstableWindowError     its pages kept moving while they were read
+    ├── ClockError                  what stands was asked for in the future; nothing was written
     ├── AlertError                  an alert could not be delivered
     ├── NothingToExplainError       what is to be explained is not in the database (tables/proof/explain.py)
     ├── LedgerError                 the ledger's figures cannot be read (tables/proof/ledger.py)
@@ -201,6 +202,21 @@ def _as_one(row: Sequence[SoftOneError]) -> Sequence[SoftOneError]:
         return row
     days = {"first_day": first.first_day, "last_day": last.last_day}
     return [type(first)(first.reason, company=first.company, page=first.page, to_do=first.to_do, **days)]
+
+
+class ClockError(SoftOneError):
+    """The newest that stands of a company lies after this machine's now: one of two clocks is, or was, wrong."""
+
+    to_do = (
+        "Set this machine's clock right and run the same again. If it is right, an earlier run's was not: restore a backup "
+        'of before that run, or see "A clock was wrong" in softone_pipeline/docs/runbook.md.'
+    )
+
+    def __init__(self, message: str, *, company: str, newest: dt.datetime, now: dt.datetime) -> None:
+        self.company = company
+        self.newest = newest
+        self.now = now
+        super().__init__(message)
 
 
 class AlertError(SoftOneError):

@@ -17,6 +17,7 @@ import duckdb
 from softone_pipeline.errors import AuthenticationError, WindowError, told_together
 from softone_pipeline.readable import plural
 from softone_pipeline.softone import InvoiceAnswer, SoftOneClient, Window
+from softone_pipeline.tables.raw.clock import refuse_future
 from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
 from softone_pipeline.tables.raw.landing import DayLanded, Landed, land
 from softone_pipeline.tables.raw.pseudonymising import Privacy, hide_answer, hide_window
@@ -81,7 +82,8 @@ def load_days(
     While a batch is committed, the next one is made ready. `privacy` says who is replaced by a pseudonym before anything
     is stored; without it nobody is. A day that cannot be read is reported in `failed` and leaves what stood; the others
     go on. Raises AuthenticationError as soon as what has been written stands and has been yielded, SettingsError when
-    `privacy` is not what the database was written with, and WarehouseError when a batch cannot be written.
+    `privacy` is not what the database was written with, ClockError when what stands lies in the future, and
+    WarehouseError when a batch cannot be written.
     """
     outcomes = client.read_windows((day, day) for day in days)
     refused: AuthenticationError | None = None
@@ -129,9 +131,11 @@ class _Writer:
         needed_by: dict[int, Sequence[dt.date]] = {}
         while batch.windows:
             with contextlib.ExitStack() as stack:
-                # Once a load is enough to tidy up.
+                # Once a load is enough to tidy up, and to look at the clock.
                 compact = CUSTOMER_INVOICES if batch.is_first else None
                 connection = stack.enter_context(self.warehouse.transaction(compact=compact))
+                if batch.is_first:
+                    refuse_future(connection, self.company, dt.datetime.now(dt.UTC))
                 landed = self._land(connection, staged)
                 if not landed.ask:
                     return self.committing.submit(self._commit, stack.pop_all(), batch, landed)
