@@ -9,7 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -27,7 +28,6 @@ from softone_pipeline.softone import (
     Pseudonymiser,
     ReceivedInvoice,
     SoftOneClient,
-    Window,
     normalise_invoice,
 )
 from softone_pipeline.tables.raw.pseudonymising import Privacy, hide_answer, hide_window
@@ -37,6 +37,7 @@ Kind = Literal["changed", "moved", "not_here", "not_there", "quarantined"]
 _STORED = Path(__file__).with_name("stored.sql").read_text(encoding="utf-8")
 _FIRST_WINDOW_DAYS = 3
 _WINDOW_DAYS = 7
+_ONE_DAY = dt.timedelta(days=1)
 # More differences than this are no puzzle but a range that was never loaded: asking for each would only press the ERP.
 _MOST_ASKED = 200
 
@@ -102,23 +103,66 @@ class _Here:
 @dataclass(frozen=True, slots=True)
 class _There:
     invoice_id: int | None
-    day: dt.date
+    date: dt.date | None
     hash: str
     total_oere: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Look:
-    """One window as it was asked for. `there` is what the ERP said, None when it could not be read."""
+    """One window as it was asked for: what the ERP said, and what the store held then of its days and of those invoices."""
 
     first_day: dt.date
     last_day: dt.date
     asked_at: dt.datetime
     include_preliminary: bool
-    there: list[_There] | None
+    there: list[_There]
+    here: dict[int, _Here] = field(default_factory=dict)
 
-    def has(self, stored: _Here) -> bool:
-        return stored.day is not None and self.first_day <= stored.day <= self.last_day
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An invoice that the ERP has, the day that it is judged under, and what the store held of it at that moment."""
+
+    there: _There
+    day: dt.date
+    stored: _Here | None
+
+
+class _Both:
+    """Both sides of all looks together, by day.
+
+    `here` is what the store held of a day when that day was asked for. `there` is what the ERP has, each invoice once, as
+    it was asked for last; its day is the one that it waits under in quarantine, its own, or the first of its window.
+    """
+
+    def __init__(self, looks: Sequence[_Look], quarantined: Mapping[str, dt.date | None]) -> None:
+        self.here: defaultdict[dt.date, list[_Here]] = defaultdict(list)
+        self.there: defaultdict[dt.date, list[_Found]] = defaultdict(list)
+        self.found: dict[int | str, _Found] = {}
+        """What `there` has, by id, or by hash where there is none."""
+        for look in sorted(looks, key=lambda look: look.asked_at):
+            for stored in look.here.values():
+                if stored.day is not None and look.first_day <= stored.day <= look.last_day:
+                    self.here[stored.day].append(stored)
+            for there in look.there:
+                day = quarantined.get(there.hash) or there.date or look.first_day
+                if there.invoice_id is None:
+                    self.found[there.hash] = _Found(there, day, None)
+                else:
+                    self.found[there.invoice_id] = _Found(there, day, look.here.get(there.invoice_id))
+        for found in self.found.values():
+            self.there[found.day].append(found)
+
+    def differing(self, day: dt.date) -> Iterator[int]:
+        """Ids of a day to ask for: what is on one side only, or not alike."""
+        for found in self.there[day]:
+            invoice_id, stored = found.there.invoice_id, found.stored
+            if invoice_id is not None and (stored is None or stored.hash != found.there.hash):
+                yield invoice_id
+        for stored in self.here[day]:
+            if stored.invoice_id not in self.found:
+                yield stored.invoice_id
 
 
 def other_settings(settings: ErpSettings, page_size: int | None = None) -> ErpSettings:
@@ -146,30 +190,39 @@ def verify(
         hide = _pseudonymiser(store, company, privacy or Privacy())
     certificates = {day: DayCertificate(day) for day in _days(first_day, last_day)}
     looks: list[_Look] = []
-    windows = list(_windows(first_day, last_day))
+    # A date with a zone may be brought by its neighbour's window only: the two days beside are read for those.
+    beside = [(day, day) for day in (first_day - _ONE_DAY, last_day + _ONE_DAY)]
+    windows = [*_windows(first_day, last_day), *beside]
     for (first, last), outcome in zip(windows, client.read_windows(windows), strict=True):
         if isinstance(outcome, WindowError):
-            for day in _days(first, last):
-                certificates[day].failed = str(outcome)
-            looks.append(_Look(first, last, dt.datetime.now(dt.UTC), client.include_preliminary, None))
+            look = _Look(first, last, dt.datetime.now(dt.UTC), client.include_preliminary, [])
         else:
             # Their payloads are not needed any more: memory stays flat however long the range is.
-            there = [_there(invoice, outcome) for invoice in hide_window(hide, outcome).invoices]
-            looks.append(_Look(first, last, outcome.asked_at, outcome.include_preliminary, there))
+            there = [_there(invoice) for invoice in hide_window(hide, outcome).invoices]
+            look = _Look(first, last, outcome.asked_at, outcome.include_preliminary, there)
+        looks.append(look)
+        for day in certificates.keys() & set(_days(first, last)):
+            if isinstance(outcome, WindowError):
+                certificates[day].failed = str(outcome)
+            else:
+                certificates[day].verified_at = outcome.asked_at
     with open_store() as store:
         fetched = _fetched_days(store, company, first_day, last_day)
-        compared = [(look, *_stored(store, company, look)) for look in looks]
+        quarantined = _quarantined(store, company)
+        for look in looks:
+            look.here = _stored(store, company, look)
+    both = _Both(looks, quarantined)
     answers: dict[int, InvoiceAnswer | RequestError] = {}
-    differing = sorted({invoice_id for look, here, _ in compared for invoice_id in _differing(look, here)})
+    judged = [day for day, certificate in certificates.items() if certificate.failed is None]
+    differing = sorted({invoice_id for day in judged for invoice_id in both.differing(day)})
     if len(differing) <= _MOST_ASKED:
         for invoice_id, answer in zip(differing, client.read_invoices(differing), strict=True):
             answers[invoice_id] = answer if isinstance(answer, RequestError) else hide_answer(hide, answer)
-    for look, here, quarantined in compared:
-        for day in _days(look.first_day, look.last_day):
-            certificates[day].fetched_at = fetched.get(day)
-        _count_here(certificates, look, here)
-        if look.there is not None:
-            _judge(certificates, look, look.there, here=here, quarantined=quarantined, answers=answers)
+    for day, certificate in certificates.items():
+        certificate.fetched_at = fetched.get(day)
+        _count_here(certificate, both.here[day])
+        if certificate.failed is None:
+            _judge(certificate, both, quarantined=quarantined, answers=answers)
     return list(certificates.values())
 
 
@@ -189,64 +242,54 @@ def _pseudonymiser(store: duckdb.DuckDBPyConnection, company: str, privacy: Priv
     return privacy.begin(store, company) if has_any else privacy.pseudonymiser(store, company)
 
 
-def _count_here(certificates: Mapping[dt.date, DayCertificate], look: _Look, here: Mapping[int, _Here]) -> None:
-    """Fill in the store's side of one window's days: that is known whatever the ERP says."""
-    for day in _days(look.first_day, look.last_day):
-        own = [stored for stored in here.values() if stored.day == day]
-        certificates[day].here = len(own)
-        certificates[day].total_here_oere = sum(stored.total_oere for stored in own)
-        certificates[day].digest_here = _digest([f"{stored.invoice_id}:{stored.hash}" for stored in own])
+def _count_here(certificate: DayCertificate, here: Sequence[_Here]) -> None:
+    """Fill in the store's side of a day: that is known whatever the ERP says."""
+    certificate.here = len(here)
+    certificate.total_here_oere = sum(stored.total_oere for stored in here)
+    certificate.digest_here = _digest([f"{stored.invoice_id}:{stored.hash}" for stored in here])
 
 
 def _judge(
-    certificates: Mapping[dt.date, DayCertificate],
-    look: _Look,
-    there: list[_There],
+    certificate: DayCertificate,
+    both: _Both,
     *,
-    here: Mapping[int, _Here],
-    quarantined: set[str],
+    quarantined: Collection[str],
     answers: _Answers,
 ) -> None:
-    """Fill in the ERP's side of one window's days, and what differs."""
-    for date in _days(look.first_day, look.last_day):
-        day = certificates[date]
-        own = [found for found in there if found.day == date]
-        day.verified_at = look.asked_at
-        day.there = len(own)
-        day.total_there_oere = _sum([found.total_oere for found in own])
-        day.digest_there = _digest([f"{found.invoice_id}:{found.hash}" for found in own])
-        differences = [_difference(day, found, here, quarantined, answers) for found in own]
-        day.matched = differences.count(None)
-        day.findings += [finding for finding in differences if finding]
-    sent = {found.invoice_id for found in there}
-    for stored in here.values():
-        if stored.day is not None and look.has(stored) and stored.invoice_id not in sent:
+    """Fill in the ERP's side of a day, and what differs."""
+    own = both.there[certificate.day]
+    certificate.there = len(own)
+    certificate.total_there_oere = _sum([found.there.total_oere for found in own])
+    certificate.digest_there = _digest([f"{found.there.invoice_id}:{found.there.hash}" for found in own])
+    differences = [_difference(certificate, found, quarantined, answers) for found in own]
+    certificate.matched = differences.count(None)
+    certificate.findings += [finding for finding in differences if finding]
+    for stored in both.here[certificate.day]:
+        found = both.found.get(stored.invoice_id)
+        if found is None:
             kind: Kind = "moved" if _is_elsewhere(stored, answers) else "not_there"
-            finding = Finding(stored.day, kind, stored.invoice_id, _not_there(stored, answers))
-            certificates[stored.day].findings.append(finding)
+            certificate.findings.append(Finding(certificate.day, kind, stored.invoice_id, _not_there(stored, answers)))
+        elif found.day != certificate.day:
+            certificate.findings.append(Finding(certificate.day, "moved", stored.invoice_id, _elsewhere(found.day)))
 
 
 def _difference(
-    day: DayCertificate,
-    found: _There,
-    here: Mapping[int, _Here],
-    quarantined: set[str],
-    answers: _Answers,
+    certificate: DayCertificate, found: _Found, quarantined: Collection[str], answers: _Answers
 ) -> Finding | None:
     """What is not the same of an invoice that the ERP has on this day."""
-    stored = None if found.invoice_id is None else here.get(found.invoice_id)
+    stored, there = found.stored, found.there
     kind: Kind
-    if found.hash in quarantined:
+    if there.hash in quarantined:
         kind, says = "quarantined", "received and kept in raw.quarantine, not in the tables"
     elif stored is None:
-        kind, says = "not_here", _not_here(day, found, answers)
+        kind, says = "not_here", _not_here(certificate, there, answers)
     elif stored.day not in {found.day, None}:
         kind, says = "moved", f"stored under {stored.day}, fetched {moment(stored.fetched_at)}"
-    elif stored.hash != found.hash:
-        kind, says = "changed", _changed(stored, found, answers)
+    elif stored.hash != there.hash:
+        kind, says = "changed", _changed(stored, answers)
     else:
         return None
-    return Finding(found.day, kind, found.invoice_id, says)
+    return Finding(certificate.day, kind, there.invoice_id, says)
 
 
 def _not_here(day: DayCertificate, found: _There, answers: _Answers) -> str:
@@ -261,7 +304,7 @@ def _not_here(day: DayCertificate, found: _There, answers: _Answers) -> str:
     )
 
 
-def _changed(stored: _Here, found: _There, answers: _Answers) -> str:
+def _changed(stored: _Here, answers: _Answers) -> str:
     answer = answers.get(stored.invoice_id)
     by_id = ""
     if isinstance(answer, InvoiceAnswer):
@@ -283,8 +326,12 @@ def _not_there(stored: _Here, answers: _Answers) -> str:
     if answer.invoice is None:
         return f"here since {moment(stored.fetched_at)}, the ERP no longer knows its id: deleted there after that. Load the day again"
     if answer.invoice.invoice_date != stored.day:
-        return f"the ERP has it under {answer.invoice.invoice_date} now. Load both days again"
+        return _elsewhere(answer.invoice.invoice_date)
     return "the ERP's list left it out, yet it answers by id: nothing is missing here, the list was not whole"
+
+
+def _elsewhere(day: dt.date | None) -> str:
+    return f"the ERP has it under {day} now. Load both days again"
 
 
 def _is_elsewhere(stored: _Here, answers: _Answers) -> bool:
@@ -299,21 +346,7 @@ def _unasked(answer: InvoiceAnswer | RequestError | None) -> str:
     return f". {answer}".removesuffix(".") if isinstance(answer, RequestError) else ""
 
 
-def _differing(look: _Look, here: Mapping[int, _Here]) -> Iterator[int]:
-    """Ids to ask for: what is on one side only, or not alike."""
-    if look.there is None:
-        return
-    for found in look.there:
-        stored = here.get(found.invoice_id) if found.invoice_id is not None else None
-        if found.invoice_id is not None and (stored is None or stored.hash != found.hash):
-            yield found.invoice_id
-    sent = {found.invoice_id for found in look.there}
-    for stored in here.values():
-        if stored.invoice_id not in sent and look.has(stored):
-            yield stored.invoice_id
-
-
-def _stored(store: duckdb.DuckDBPyConnection, company: str, look: _Look) -> tuple[dict[int, _Here], set[str]]:
+def _stored(store: duckdb.DuckDBPyConnection, company: str, look: _Look) -> dict[int, _Here]:
     rows = store.execute(
         _STORED,
         {
@@ -322,11 +355,16 @@ def _stored(store: duckdb.DuckDBPyConnection, company: str, look: _Look) -> tupl
             "include_preliminary": look.include_preliminary,
             "first_day": look.first_day,
             "last_day": look.last_day,
-            "ids": [found.invoice_id for found in look.there or [] if found.invoice_id is not None],
+            "ids": [found.invoice_id for found in look.there if found.invoice_id is not None],
         },
     ).fetchall()
-    quarantined = store.execute("select md5(payload) from raw.quarantine where company = ?", [company]).fetchall()
-    return {row[0]: _Here(*row) for row in rows}, {row[0] for row in quarantined}
+    return {row[0]: _Here(*row) for row in rows}
+
+
+def _quarantined(store: duckdb.DuckDBPyConnection, company: str) -> dict[str, dt.date | None]:
+    """The payloads' hashes, each with the day that it waits under."""
+    rows = store.execute("select md5(payload), partition_date from raw.quarantine where company = ?", [company])
+    return dict(rows.fetchall())
 
 
 def _fetched_days(
@@ -339,15 +377,9 @@ def _fetched_days(
     return dict(rows)
 
 
-def _there(invoice: ReceivedInvoice, window: Window) -> _There:
-    day = invoice.invoice_date
-    is_of_window = day is not None and window.first_day <= day <= window.last_day
-    return _There(
-        invoice.invoice_id,
-        day if day is not None and is_of_window else window.first_day,
-        _hash(invoice.payload),
-        _total_oere(invoice.payload),
-    )
+def _there(invoice: ReceivedInvoice) -> _There:
+    payload = invoice.payload
+    return _There(invoice.invoice_id, invoice.invoice_date, _hash(payload), _total_oere(payload))
 
 
 def _total_oere(payload: str) -> int | None:
@@ -382,7 +414,7 @@ def _windows(first_day: dt.date, last_day: dt.date) -> Iterator[tuple[dt.date, d
     while first_day <= last_day:
         last = min(first_day + dt.timedelta(days=length - 1), last_day)
         yield first_day, last
-        first_day, length = last + dt.timedelta(days=1), _WINDOW_DAYS
+        first_day, length = last + _ONE_DAY, _WINDOW_DAYS
 
 
 def _days(first_day: dt.date, last_day: dt.date) -> list[dt.date]:
