@@ -196,6 +196,27 @@ def test_a_day_that_is_given_up_is_left_as_it_was_also_by_what_was_asked_for_its
     ]
 
 
+def test_an_invoice_that_two_batches_bring_under_two_dates_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loading, "_BATCH_DAYS", 2)
+    warehouse = Warehouse(tmp_path / "x_pipeline.duckdb", TABLES, macros=MACROS)
+    days = [DAY + dt.timedelta(days=n) for n in range(4)]
+    with FakeErp().running() as erp:
+        erp.invoices = [dumps(invoice(5, day=days[0])), dumps(invoice(6, day=days[1]))]
+        for run_id in ("first", "second", "third"):
+            with SoftOneClient(settings_for(erp)) as client:
+                list(load_days(client, warehouse, company="default", run_id=run_id, days=days))
+            # 5 is listed twice from now on, 6 has moved
+            erp.invoices = [
+                dumps(invoice(5, day=days[0])),
+                dumps(invoice(5, day=days[3])),
+                dumps(invoice(6, day=days[2])),
+            ]
+    (told,) = [record.getMessage() for record in caplog.records if "in one load" in record.getMessage()]
+    assert told.startswith(f"Company default: invoice 5 came under {days[0]} and under {days[3]} in one load")
+
+
 def _settings(sandbox: Sandbox) -> ErpSettings:
     environment = DEFAULT.environment(sandbox.base_url)
     return ErpSettings.load(**{name.removeprefix("SOFTONE_").lower(): value for name, value in environment.items()})

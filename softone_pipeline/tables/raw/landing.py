@@ -8,6 +8,7 @@ for by id, and closes them only when that answer has come back empty.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ import duckdb
 
 from softone_pipeline.softone import WHOLE_INVOICE, InvoiceUnreadable, invoice_date_of, normalise_invoice
 from softone_pipeline.tables.raw.staging import Staged
+
+log = logging.getLogger(__name__)
 
 # What from_json_strict would take without a word although it is not what the field's type can hold: a boolean
 # or an unquoted word for a number, a quoted number, surplus decimals (it rounds), a fraction for an integer, an
@@ -94,6 +97,7 @@ def land(
         return Landed(ask=dict(ask), days=())
     _read(connection)
     if staged.answers or _any(connection, "from accepted"):
+        _name_those_under_two_dates(connection, names)
         _write_versions(connection, names)
     if _any(connection, "from unreadable") or _any(
         connection, "from raw.quarantine where company = $company", {"company": company}
@@ -174,6 +178,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
             version.partition_date,
             version.payload_hash,
             version.origin_status,
+            version.run_id,
             version.end_reason is not null as is_missing,
             greatest(
                 version.fetched_at,
@@ -428,6 +433,25 @@ def _read_one_by_one(connection: duckdb.DuckDBPyConnection, odd: Sequence[tuple[
         where plain.seq = typed.seq and typed.seq not in (select seq from unreadable)
         """
     )
+
+
+def _name_those_under_two_dates(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
+    """Warn of invoices that an earlier batch of this run brought under another date: each load would write both."""
+    for row in connection.execute(
+        """
+        select $company, invoice_id, standing.partition_date, accepted.invoice_date
+        from accepted
+        inner join standing using (invoice_id)
+        where accepted.change = 'redated' and accepted.window_day is not null and standing.run_id = $run_id
+        order by invoice_id
+        """,
+        names,
+    ).fetchall():
+        log.warning(
+            "Company %s: invoice %d came under %s and under %s in one load: it has just moved, or the ERP lists it twice. "
+            "The later answer stands; what is listed twice gets two new versions with each load until it is corrected there.",
+            *row,
+        )
 
 
 def _write_versions(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
