@@ -65,6 +65,11 @@ def stockholm_today() -> dt.date:
     return dt.datetime.now(STOCKHOLM).date()
 
 
+def end_of(day: dt.date) -> dt.datetime:
+    """The midnight in Sweden that ends the day: what is fetched earlier may not be all of it."""
+    return dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), STOCKHOLM)
+
+
 class _Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,

@@ -23,7 +23,7 @@ from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.resources import WarehouseResource
 from softone_pipeline.readable import plural
 from softone_pipeline.report import report_path, write_report
-from softone_pipeline.settings import PipelineSettings, stockholm_today
+from softone_pipeline.settings import PipelineSettings, end_of, stockholm_today
 from softone_pipeline.softone import Traffic
 from softone_pipeline.tables import MART_TABLES
 from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
@@ -107,12 +107,23 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
                     landed |= {day.day: day for day in batch.days}
                     failed += batch.failed
                 cost = _traffic_metadata(client.traffic, time.monotonic() - began)
+            if not failed:
+                with warehouse.get_connection() as connection:
+                    stands = standing(connection, settings.company, asked)
+                    results = [
+                        *checks.declared_check_results(CUSTOMER_INVOICES, place, connection),
+                        *checks.number_check_results(CUSTOMER_INVOICES, place, connection, settings.company),
+                    ]
         except SoftOneError as error:
             # First, for its advice counts: it ended the load, whatever single days had failed by then.
             failed.insert(0, error)
-        except Exception:
-            # Not foreseen, so it goes on as it is; but what stands is known to Dagster first.
-            _record(context, _days_metadata(warehouse, settings, landed, failed))
+        except BaseException:
+            # Not foreseen, or the run was stopped, so it goes on as it is; but what stands is known to Dagster first, or
+            # nothing would refresh the tables. Without amounts: whoever stops a run does not wait for a database.
+            _record(
+                context,
+                {day: _day_metadata(outcome, None, settings.accounting_currency) for day, outcome in landed.items()},
+            )
             raise
         if failed:
             _report_and_fail(
@@ -122,12 +133,6 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
                 asked_count=len(asked),
                 to_do=settings.with_own_names(failed[0].to_do),
             )
-        with warehouse.get_connection() as connection:
-            stands = standing(connection, settings.company, asked)
-            results = [
-                *checks.declared_check_results(CUSTOMER_INVOICES, place, connection),
-                *checks.number_check_results(CUSTOMER_INVOICES, place, connection, settings.company),
-            ]
         for day in asked:
             metadata = _day_metadata(landed.get(day), stands[day], settings.accounting_currency)
             context.add_asset_metadata(metadata, partition_key=day.isoformat())
@@ -360,20 +365,34 @@ def _when_fed_but_once_an_hour() -> dg.AutomationCondition[Any]:
 def _landed_by_failed_parents(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, company: str
 ) -> set[dt.date]:
-    """Days that the failed runs which this run repeats have already fetched: no need to ask for them again."""
+    """Days that the failed or stopped runs which this run goes on from have fetched: no need to ask for them again.
+
+    Not those that were fetched before they had ended. A run that was told to do everything again goes on from none.
+    """
     runs = []
-    parent_id = context.run.parent_run_id
-    while parent_id and (parent := context.instance.get_run_by_id(parent_id)) and parent.is_failure:
-        runs.append(parent_id)
-        parent_id = parent.parent_run_id
+    run = context.run
+    while _goes_on_from_its_parent(run):
+        parent = context.instance.get_run_by_id(run.parent_run_id or "")
+        if parent is None or not parent.is_failure_or_canceled:
+            break
+        runs.append(parent.run_id)
+        run = parent
     if not runs:
         return set()
     with warehouse.get_connection() as connection:
         rows = connection.execute(
-            f"select partition_date from {FETCHED_DAYS.qualified_name} where company = ? and run_id in (select unnest(?))",
+            f"""
+            select partition_date, fetched_at from {FETCHED_DAYS.qualified_name}
+            where company = ? and run_id in (select unnest(?))
+            """,
             [company, runs],
         ).fetchall()
-    return {row[0] for row in rows}
+    return {day for day, fetched_at in rows if fetched_at >= end_of(day)}
+
+
+def _goes_on_from_its_parent(run: dg.DagsterRun) -> bool:
+    """Whether it is a re-execution from failure, or one that Dagster began by itself; "all steps" has neither tag."""
+    return run.tags.get("dagster/is_resume_retry") == "true" or "dagster/retry_number" in run.tags
 
 
 def _days_metadata(

@@ -43,7 +43,7 @@ def run_backfill(
 
     Two runs, so that one day that fails does not keep the others from the tables. `warehouse` is the pipeline's own
     file. An earlier one that was killed is marked as failed first: the UI's sensor would wait for it. Raises
-    KeyboardInterrupt when stopped by Ctrl-C, which Dagster records as a failed step.
+    KeyboardInterrupt when stopped by Ctrl-C, which Dagster records as a failed step; the days that stand are recorded.
     """
     fail_lost_runs(instance, warehouse)
     job = definitions.resolve_job_def("refresh")
@@ -76,13 +76,16 @@ def _execute(
     run_id = str(uuid4())
     # From before the run is known of: whenever this process is killed, it can be told.
     with sign_of_life(warehouse, run_id):
-        return job.execute_in_process(
+        result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
             tags=tags,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )
+    if any(map(_is_interruption, result.filter_events(lambda event: event.is_step_failure))):
+        raise KeyboardInterrupt
+    return result
 
 
 def _part(job: dg.JobDefinition, assets: AbstractSet[dg.AssetKey]) -> dg.JobDefinition:
@@ -120,10 +123,10 @@ def _failures(result: dg.ExecuteInProcessResult) -> list[str]:
     """Why each failed step failed, in its own words; a run that failed in no step says so itself."""
     if result.success:
         return []
-    sentences = []
-    for event in result.filter_events(lambda event: event.is_step_failure):
-        failure = event.step_failure_data
-        if failure.error and failure.error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
-            raise KeyboardInterrupt
-        sentences.append(failure_sentence(event))
+    sentences = [failure_sentence(event) for event in result.filter_events(lambda event: event.is_step_failure)]
     return sentences or [f"run {result.run_id} failed"]
+
+
+def _is_interruption(step_failure: dg.DagsterEvent) -> bool:
+    error = step_failure.step_failure_data.error
+    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__

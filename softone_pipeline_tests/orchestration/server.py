@@ -362,8 +362,15 @@ class Server:
     def launch_range(self, first_day: dt.date, last_day: dt.date) -> str:
         return self.launch(range_tags(first_day, last_day))
 
-    def repeat(self, run_id: str) -> str:
-        """The UI's "re-execute from failure"; returns the new run's id."""
+    def terminate(self, run_id: str) -> None:
+        told = self.ask(
+            "mutation ($run: String!) { terminateRun(runId: $run) { __typename } }",
+            run=run_id,
+        )["terminateRun"]
+        assert told["__typename"] == "TerminateRunSuccess", told
+
+    def repeat(self, run_id: str, *, all_steps: bool = False) -> str:
+        """The UI's "re-execute from failure", or "all steps"; returns the new run's id."""
         told = self.ask(
             """
             mutation ($params: ReexecutionParams!) {
@@ -374,7 +381,7 @@ class Server:
               }
             }
             """,
-            params={"parentRunId": run_id, "strategy": "FROM_FAILURE"},
+            params={"parentRunId": run_id, "strategy": "ALL_STEPS" if all_steps else "FROM_FAILURE"},
         )["launchRunReexecution"]
         assert told["__typename"] == "LaunchRunSuccess", told
         again: str = told["run"]["runId"]

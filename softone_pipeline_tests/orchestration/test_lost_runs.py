@@ -1,7 +1,8 @@
-"""Runs that are killed without a word: nothing waits for them, and what they did not do is done by the next."""
+"""Runs that are stopped, or killed without a word: nothing waits for them, and what they did not do is done by the next."""
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import signal
@@ -20,7 +21,17 @@ from softone_pipeline.definitions import build_definitions
 from softone_pipeline.orchestration.instance import instance as instance_of_home
 from softone_pipeline.orchestration.lost_runs import fail_lost_runs, sign_of_life
 from softone_pipeline.sandbox import Company, Sandbox
-from softone_pipeline_tests.orchestration.conftest import BEHIND_RAW, FIRST_DAY, LAST_DAY, RAW, Plant, days_between
+from softone_pipeline_tests.orchestration.conftest import (
+    BEHIND_RAW,
+    FIRST_DAY,
+    LAST_DAY,
+    RAW,
+    Plant,
+    days_between,
+    known,
+    truth,
+)
+from softone_pipeline_tests.orchestration.gate import Gate
 from softone_pipeline_tests.orchestration.server import Server
 from softone_pipeline_tests.orchestration.test_automation import Sensor
 from softone_pipeline_tests.scenarios.truth import Truth
@@ -37,11 +48,11 @@ class Shell:
     folder: Path
 
     @contextmanager
-    def backfill(self) -> Iterator[subprocess.Popen[str]]:
+    def backfill(self, last_day: dt.date = LAST_DAY) -> Iterator[subprocess.Popen[str]]:
         """One that is in the middle of fetching."""
         asked = self.plant.requests()
         process = subprocess.Popen(
-            [sys.executable, "-m", "softone_pipeline", "backfill", "--from", str(FIRST_DAY), "--to", str(LAST_DAY)],
+            [sys.executable, "-m", "softone_pipeline", "backfill", "--from", str(FIRST_DAY), "--to", str(last_day)],
             cwd=self.folder,
             env=os.environ | {"COLUMNS": "200"},
             stdout=subprocess.PIPE,
@@ -109,6 +120,41 @@ def test_the_next_backfill_marks_the_killed_one_and_says_so(shell: Shell) -> Non
     statuses = sorted(run.status.value for run in shell.plant.instance.get_runs())
     assert statuses == ["FAILURE", "SUCCESS", "SUCCESS"]
     assert not [path for path in shell.folder.iterdir() if "run-" in path.name]
+
+
+def test_ctrl_c_leaves_recorded_what_stands_and_the_tables_follow(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant = shell.plant
+    monkeypatch.setenv("SOFTONE_MAX_CONNECTIONS", "4")
+    plant.sandbox.switch(["slow:0.1,rate=1"])
+    automation = Sensor(plant)
+    assert automation.tick() == set()
+    days = days_between(FIRST_DAY, FIRST_DAY + dt.timedelta(days=50))
+    with shell.backfill(days[-1]) as process:
+        assert process.stdout is not None
+        while "received" not in (line := process.stdout.readline()):
+            assert line, "the first batch never stood"
+        plant.sandbox.switch(["slow:6,rate=1"])
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        said, _ = process.communicate(timeout=60)
+        assert time.monotonic() - began < 5
+    assert process.returncode == 130, said
+    stand = {day for (day,) in plant.pipelines_own("select partition_date from raw.fetched_days")}
+    assert plant.materialized_days() == stand
+    assert stand >= set(days[:31])
+    assert stand < set(days)
+    # The tables are behind until the sensor looks.
+    assert not plant.settings.duckdb_path.exists()
+    assert automation.tick() == BEHIND_RAW
+    plant.sandbox.switch([])
+    assert automation.run(BEHIND_RAW)
+    assert known(plant.settings.duckdb_path) == truth(plant.company)
+    with shell.backfill(days[-1]) as process:
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert plant.materialized_days() == set(days)
 
 
 _HOLD = """
@@ -204,3 +250,39 @@ def test_runs_of_the_ui_whose_process_or_whole_server_is_killed_hold_nobody_up(t
         assert done.returncode == 0, done.stderr
         assert f"Run {second} is marked as failed: its process is gone." in done.stderr
         assert truth.wrong(tmp_path / "softone.duckdb") == []
+
+
+@pytest.mark.timeout(300)
+def test_a_run_that_is_cancelled_in_the_ui_leaves_recorded_what_stands_and_goes_on_from_there(tmp_path: Path) -> None:
+    days = days_between(FIRST_DAY, FIRST_DAY + dt.timedelta(days=50))
+    company = Company(first_day=FIRST_DAY, last_day=LAST_DAY, invoices_per_day=5)
+    with Sandbox(company, faults=("slow:0.3,rate=1", NO_SEARCH)) as sandbox, Gate(sandbox.base_url) as gate:
+        truth = Truth(company, sandbox)
+        variables = sandbox.environment() | {
+            "SOFTONE_BASE_URL": gate.url,
+            "SOFTONE_START_DATE": FIRST_DAY.isoformat(),
+            "SOFTONE_DUCKDB_PATH": str(tmp_path / "softone.duckdb"),
+        }
+        with Server(tmp_path, variables) as server:
+
+            def stands(run_id: str) -> bool:
+                return any("received" in (event.get("message") or "") for event in server.log(run_id))
+
+            def recorded(run_id: str) -> set[str | None]:
+                return server.materialized(run_id).get("raw/customer_invoices", set())
+
+            first = server.launch_range(days[0], days[-1])
+            server.until("the first batch stands", lambda: stands(first), timeout=120)
+            server.terminate(first)
+            assert server.wait_for(first).status == "CANCELED"
+            assert recorded(first) >= {day.isoformat() for day in days[:31]}
+            sandbox.switch([NO_SEARCH])
+            gate.asked.clear()
+            assert server.wait_for(server.repeat(first)).status == "SUCCESS"
+            # The ERP is asked what it can do, besides.
+            asked = set(gate.asked) & set(days)
+            assert {day.isoformat() for day in asked} == {day.isoformat() for day in days} - recorded(first)
+            assert truth.wrong(tmp_path / "softone.duckdb") == []
+            gate.asked.clear()
+            assert server.wait_for(server.repeat(first, all_steps=True)).status == "SUCCESS"
+            assert set(gate.asked) >= set(days)

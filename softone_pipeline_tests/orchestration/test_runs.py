@@ -51,12 +51,17 @@ def run_refresh(
     *,
     only: Sequence[dg.AssetKey] | None = None,
     again: str | None = None,
+    all_steps: bool = False,
 ) -> dg.JobExecutionResult:
-    """The job over a range in one run, as the schedule and the UI start it; `again` is the run it repeats."""
+    """The job over a range in one run, as the schedule and the UI start it.
+
+    `again` is the run that it goes on from, or does all anew with `all_steps`. The tag is what the UI gives it.
+    """
+    tags = {"dagster/is_resume_retry": "true"} if again and not all_steps else {}
     return dg.execute_job(
         dg.reconstructable(refresh_job),
         instance=plant.instance,
-        tags=range_tags(first_day, last_day),
+        tags=range_tags(first_day, last_day) | tags,
         run_config=QUIET,
         asset_selection=list(only) if only else None,
         reexecution_options=dg.ReexecutionOptions(parent_run_id=again) if again else None,
@@ -156,6 +161,38 @@ def test_a_run_that_repeats_a_failed_one_asks_only_for_the_days_that_are_missing
     assert set(plant.gate.asked) == {LAST_DAY}
     assert plant.materialized_days() == set(DAYS)
     assert known(plant.settings.duckdb_path) == truth(plant.company)
+
+
+def test_a_failed_run_that_is_told_to_do_everything_again_asks_for_every_day(plant: Plant) -> None:
+    plant.gate.broken.add(BAD_DAY)
+    failed = run_refresh(plant)
+    invoice_id = min(truth(plant.company))
+    plant.company.put(plant.company.invoice(invoice_id) | {"CustomerName": "Nytt Namn AB"})
+    plant.gate.asked.clear()
+    anew = run_refresh(plant, again=failed.run_id, all_steps=True)
+    assert not anew.success
+    assert set(plant.gate.asked) == set(DAYS)
+
+    # What goes on from it does not go back beyond it.
+    plant.gate.broken = {FIRST_DAY}
+    anew = run_refresh(plant, again=anew.run_id, all_steps=True)
+    plant.gate.broken.clear()
+    plant.gate.asked.clear()
+    assert run_refresh(plant, again=anew.run_id).success
+    assert set(plant.gate.asked) == {FIRST_DAY}
+    assert known(plant.settings.duckdb_path) == truth(plant.company)
+
+
+def test_a_day_that_had_not_ended_is_asked_for_again_by_the_run_that_goes_on(open_plant: Callable[..., Plant]) -> None:
+    today = stockholm_today()
+    days = days_between(today - dt.timedelta(days=3), today)
+    plant = open_plant(days[0], days[-1])
+    plant.gate.broken.add(days[1])
+    failed = run_refresh(plant, days[0], days[-1])
+    plant.gate.broken.clear()
+    plant.gate.asked.clear()
+    assert run_refresh(plant, days[0], days[-1], again=failed.run_id).success
+    assert set(plant.gate.asked) == {days[1], today}
 
 
 def test_a_day_that_the_erp_never_gives_is_asked_for_eight_times_in_all(

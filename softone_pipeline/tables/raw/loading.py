@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-from softone_pipeline.errors import AuthenticationError, WindowError, told_together
+from softone_pipeline.errors import WindowError, told_together
 from softone_pipeline.readable import plural
 from softone_pipeline.softone import InvoiceAnswer, SoftOneClient, Window
 from softone_pipeline.tables.raw.clock import refuse_future
@@ -81,12 +81,12 @@ def load_days(
 
     While a batch is committed, the next one is made ready. `privacy` says who is replaced by a pseudonym before anything
     is stored; without it nobody is. A day that cannot be read is reported in `failed` and leaves what stood; the others
-    go on. Raises AuthenticationError as soon as what has been written stands and has been yielded, SettingsError when
-    `privacy` is not what the database was written with, ClockError when what stands lies in the future, and
-    WarehouseError when a batch cannot be written.
+    go on. Whatever ends it early, Ctrl-C too, is raised when all that was written stands and has been yielded:
+    AuthenticationError, SettingsError when `privacy` is not what the database was written with, ClockError when what stands
+    lies in the future, and WarehouseError when a batch cannot be written.
     """
     outcomes = client.read_windows((day, day) for day in days)
-    refused: AuthenticationError | None = None
+    ended_by: BaseException | None = None
     written: Future[BatchLoaded] | None = None
     with ThreadPoolExecutor(1, thread_name_prefix="commit") as committing:
         writer = _Writer(client, warehouse, company, run_id, privacy or Privacy(), committing)
@@ -94,15 +94,18 @@ def load_days(
             for batch in _batches(outcomes):
                 staged = Staged(batch.windows)
                 if written is not None:
-                    before, written = written, None
-                    yield before.result()
+                    yield written.result()
+                    written = None
                 written = writer.write(batch, staged)
-        except AuthenticationError as error:
-            refused = error
+        except GeneratorExit:
+            # The caller wants no more.
+            raise
+        except BaseException as error:
+            ended_by = error
         if written is not None:
             yield written.result()
-    if refused is not None:
-        raise refused
+    if ended_by is not None:
+        raise ended_by
 
 
 def _batches(outcomes: Iterable[Window | WindowError]) -> Iterator[_Batch]:
