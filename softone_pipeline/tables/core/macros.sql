@@ -37,7 +37,7 @@ end;
 
 -- A VAT rate in per cent as the class that it gives: '25', '13.5'. A whole number is told without trimming, five times as fast.
 create or replace macro core.rate_class(rate) as
-    if(rate = trunc(rate), rate::integer::varchar, rtrim(rate::varchar, '0'));
+    case when rate = trunc(rate) then rate::integer::varchar else rtrim(rate::varchar, '0') end;
 
 create or replace macro core.billing_type_name(billing_type) as case billing_type
     when 1 then 'debit' when 2 then 'credit' when 3 then 'interest' when 4 then 'reminder' else 'unknown'

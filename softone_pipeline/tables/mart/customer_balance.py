@@ -16,7 +16,7 @@ CUSTOMER_BALANCE = Table(
         "invoice without a date cannot be searched for by date. A payment takes the sign of its invoice: where Search "
         "gives the total with the other sign (a credit sent positive), the payment is turned round. "
         "The invoices behind a row: FROM mart.receivables_as_known(NULL). The balance as it was known at an earlier "
-        "moment: FROM mart.customer_balance_as_known(timestamptz '2026-02-28 18:00 Europe/Stockholm')."
+        "moment: FROM mart.customer_balance_as_known(timestamptz '2026-02-28 18:00:00 Europe/Stockholm')."
     ),
     key=("company", "as_of", "customer_nr", "currency"),
     select=sql_beside(__file__),

@@ -1,6 +1,6 @@
 -- The customers' balances as they were known at a moment; NULL is now, and that is what mart.customer_balance holds.
 --
---     from mart.customer_balance_as_known(timestamptz '2026-02-28 18:00 Europe/Stockholm')
+--     from mart.customer_balance_as_known(timestamptz '2026-02-28 18:00:00 Europe/Stockholm')
 --
 -- answers what the pipeline knew by that evening: an invoice, a change or a payment that was fetched later is not in
 -- it, and one that has gone missing since then is. as_of is the day of the last complete Search until then.
@@ -50,7 +50,7 @@ select
     coalesce(other_invoiced, 0)::decimal(18, 2) as other_invoiced,
     net_invoiced::decimal(18, 2) as net_invoiced,
     coalesce(past_due_invoiced, 0)::decimal(18, 2) as past_due_invoiced,
-    if(unknown_payment_count = 0, 'known', 'unknown') as payment_basis,
+    case when unknown_payment_count = 0 then 'known' else 'unknown' end as payment_basis,
     case when unknown_payment_count = 0 then paid_amount end::decimal(18, 2) as paid_amount,
     case when unknown_payment_count = 0 then open_amount end::decimal(18, 2) as open_amount,
     case when unknown_payment_count = 0 then coalesce(unapplied_credit, 0) end::decimal(18, 2) as unapplied_credit,

@@ -1,7 +1,7 @@
 -- One row per counted invoice with what is paid of it and how old it is, as it was known at a moment; NULL is now.
 -- The one place where payment, sign and age meet: mart.customer_balance sums it.
 --
---     from mart.receivables_as_known(timestamptz '2026-02-28 18:00 Europe/Stockholm') where customer_nr = '11357'
+--     from mart.receivables_as_known(timestamptz '2026-02-28 18:00:00 Europe/Stockholm') where customer_nr = '11357'
 --
 -- Now is read from core. An earlier moment is read from raw's versions, for core holds only the newest.
 create or replace macro mart.receivables_as_known(as_known_at) as table
@@ -85,7 +85,7 @@ invoice as (
         invoice.Currency,
         invoice.InvoiceDate[:10]::date,
         invoice.DueDate[:10]::date,
-        if(sign_normalised, -invoice.TotalAmount, invoice.TotalAmount)::decimal(18, 2),
+        (case when sign_normalised then -invoice.TotalAmount else invoice.TotalAmount end)::decimal(18, 2),
         sign_normalised
     from signed
 ),
