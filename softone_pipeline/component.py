@@ -23,7 +23,9 @@ class SoftOneComponent(dg.Component, dg.Resolvable, dg.Model):
     """
 
     env_prefix: str = Field(PREFIX, description="Takes the place of SOFTONE_ in every variable: one for each company.")
-    key_prefix: list[str] = Field([], description="Before every asset key and every name; needed for a second company.")
+    key_prefix: str | list[str] = Field(
+        [], description="Before every asset key and every name; needed for a second company."
+    )
     group_name: str | None = Field(None, description="One group for all assets instead of raw, core, mart, published.")
     owners: list[str] = Field(["team:finance"], description="Owners of the assets: e-mail addresses or team:name.")
     refresh_cron: str | None = Field(REFRESH_CRON, description="When the last days are read again; null: never.")

@@ -14,7 +14,7 @@ from softone_pipeline.orchestration.alerts import Sink, build_alerts, freshness_
 from softone_pipeline.orchestration.assets import build_assets
 from softone_pipeline.orchestration.lost_runs import build_lost_runs_sensor
 from softone_pipeline.orchestration.placement import Placement
-from softone_pipeline.orchestration.resources import SoftOneResource, WarehouseResource
+from softone_pipeline.orchestration.resources import build_resources
 from softone_pipeline.orchestration.schedules import REFRESH_CRON, REREAD_CRON, build_job, build_schedules, build_sensor
 from softone_pipeline.orchestration.verification import (
     VERIFY_CRON,
@@ -42,28 +42,27 @@ def build_definitions(
     """The assets, the job, schedules, sensor and resources for one company, to be used alone or merged with others.
 
     `settings` default to the environment (docs/settings.md); `env_prefix` takes the place of SOFTONE_ in the names of
-    all its variables, so that each of several companies has its own; it is that of `settings` where these are given.
-    Raises SettingsError when one is malformed.
+    all its variables, so that each of several companies has its own; it is that of `settings` where these are given,
+    and ValueError is raised for another. Raises SettingsError when one is malformed.
     `key_prefix` goes before every asset key and, joined by _, before the name of every job, schedule, sensor and
     resource: nothing then clashes with what is there already. `group_name` gathers all assets in one group.
     `refresh_cron`, `reread_cron` and `verify_cron` are when the schedules run, in Stockholm's time; None leaves one out.
     `resource_overrides` replaces the resources "softone" and "warehouse" (named without prefix), for a test or another
     source of secrets; what a SoftOneResource leaves out is read with `env_prefix`, and one of another prefix or company
-    raises ValueError. `alert_sinks` take each alert instead of the log, the webhook and e-mail. `executor` is the
-    project's: the job has its own, and only one of all that are merged may set it.
+    raises ValueError. What is published and reported lies beside the file of a WarehouseResource. `alert_sinks` take
+    each alert instead of the log, the webhook and e-mail. `executor` is the project's: the job has its own, and only
+    one of all that are merged may set it.
     """
     settings = settings or PipelineSettings.load(prefix=env_prefix or PREFIX)
-    prefix = env_prefix or settings.prefix
+    if env_prefix not in {None, settings.prefix}:
+        raise ValueError(
+            f"env_prefix is {env_prefix}, and the settings were read with {settings.prefix}, which is another company's. "
+            f'Read them with PipelineSettings.load(prefix="{env_prefix}", …).'
+        )
     place = Placement.of(key_prefix, group_name, owners)
+    softone, warehouse = build_resources(settings, resource_overrides or {})
+    settings = warehouse.placed(settings)
     assets = build_assets(settings, place)
-    resources = {
-        "softone": SoftOneResource.from_environment(prefix, company=settings.company),
-        "warehouse": WarehouseResource.from_settings(settings),
-        **{
-            role: resource.of_company(prefix, settings.company) if isinstance(resource, SoftOneResource) else resource
-            for role, resource in (resource_overrides or {}).items()
-        },
-    }
     return dg.Definitions(
         assets=assets,
         asset_checks=[build_verification(settings, place), freshness_check(settings, place)],
@@ -77,7 +76,7 @@ def build_definitions(
             build_lost_runs_sensor(settings, place),
             *build_alerts(settings, place, assets, sinks(settings) if alert_sinks is None else alert_sinks),
         ],
-        resources={place.name(role): resource for role, resource in resources.items()},
+        resources={place.softone_key: softone, place.warehouse_key: warehouse},
         executor=executor,
     )
 

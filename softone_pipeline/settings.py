@@ -17,7 +17,13 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from softone_pipeline.errors import SettingProblem, SettingsError
 
@@ -56,6 +62,9 @@ _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(?:([KMGT])(i?)B|%)")
 # In per cent.
 _Rate = Annotated[Decimal, Field(gt=0, lt=100, decimal_places=2)]
 
+# What the name of the pipeline's own file ends with.
+_OWN = "_pipeline.duckdb"
+
 # A DuckDB file whose stem is one of these makes `raw.x` ambiguous for whoever opens it.
 _RESERVED_STEMS = {"raw", "core", "mart", "main", "temp", "system", "pg_catalog", "information_schema"}
 
@@ -84,10 +93,26 @@ class _Settings(BaseSettings):
     _prefix: str = PrivateAttr(default=PREFIX)
 
     @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Last come the defaults of another prefix than SOFTONE_: companies side by side share neither label nor file."""
+        prefix = getattr(env_settings, "env_prefix", PREFIX)
+        name = prefix.strip("_").lower()
+        own = {} if prefix == PREFIX or not name else {"company": name, "duckdb_path": f"data/{name}.duckdb"}
+        return init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, own)
+
+    @classmethod
     def load(cls, *, prefix: str = PREFIX, **given: Any) -> Self:
         """Read the environment (arguments win over it).
 
-        `prefix` takes the place of SOFTONE_ in every variable's name: one prefix for each company.
+        `prefix` takes the place of SOFTONE_ in every variable's name: one prefix for each company. ACME_ also gives the
+        label acme and the database data/acme.duckdb, where nothing else is said.
         Raises SettingsError naming every variable that is missing or malformed; never shows a value of a secret.
         """
         present = {name: value for name, value in given.items() if value is not None}
@@ -390,7 +415,7 @@ class PipelineSettings(_Settings):
     @property
     def warehouse_path(self) -> Path:
         """The pipeline's own database, beside the published one. Only the pipeline opens it."""
-        return self.duckdb_path.with_name(f"{self.duckdb_path.stem}_pipeline.duckdb")
+        return self.duckdb_path.with_name(f"{self.duckdb_path.stem}{_OWN}")
 
     @property
     def pace_file(self) -> Path:
@@ -416,6 +441,17 @@ def is_set(variable: str) -> bool:
 def dagster_home() -> Path:
     """Where Dagster keeps its history: DAGSTER_HOME, or `.dagster` in the current folder."""
     return Path(os.environ.get("DAGSTER_HOME") or ".dagster").expanduser().absolute()
+
+
+def published_path(warehouse: Path) -> Path:
+    """Where the copy of a pipeline's own file is published: beside it. Raises ValueError for a name that is no such file's."""
+    name = warehouse.name.removesuffix(_OWN)
+    if name in {"", warehouse.name}:
+        raise ValueError(
+            f"{warehouse} can be no pipeline's own file: that is called NAME{_OWN}, and the copy that analysts open, "
+            "NAME.duckdb, is published beside it."
+        )
+    return warehouse.with_name(f"{name}.duckdb")
 
 
 def is_loopback(host: str) -> bool:

@@ -286,8 +286,9 @@ def _published(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinit
         automation_condition=_when_fed(),
     )
     def database(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
-        warehouse = place.warehouse(context).warehouse
-        published = publish(warehouse, settings.duckdb_path, mode=int(settings.published_mode, 8))
+        warehouse = place.warehouse(context)
+        path = warehouse.placed(settings).duckdb_path
+        published = publish(warehouse.warehouse, path, mode=int(settings.published_mode, 8))
         return dg.MaterializeResult(
             metadata={
                 "path": dg.MetadataValue.path(str(published.path.resolve())),
@@ -310,14 +311,15 @@ def _report(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition
         group_name=place.group("published"),
         kinds={"html"},
         owners=place.owners,
+        required_resource_keys={place.warehouse_key},
         metadata={
             "path": dg.MetadataValue.path(str(report_path(settings))),
             "open_with": open_with(f"python -m webbrowser {report_path(settings)}"),
         },
         automation_condition=_when_fed(),
     )
-    def report() -> dg.MaterializeResult:  # type: ignore[type-arg]
-        written = write_report(settings)
+    def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        written = write_report(place.warehouse(context).placed(settings))
         return dg.MaterializeResult(
             metadata={
                 "path": dg.MetadataValue.path(str(written.path.resolve())),

@@ -5,7 +5,7 @@ Secrets are given by EnvVar, so that a run's snapshot holds the variable's name 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
 from softone_pipeline.orchestration.lost_runs import sign_of_life
-from softone_pipeline.settings import PREFIX, ErpSettings, PipelineSettings, is_set, variable_name
+from softone_pipeline.settings import PREFIX, ErpSettings, PipelineSettings, is_set, published_path, variable_name
 from softone_pipeline.softone import SoftOneClient
 from softone_pipeline.tables import MACROS, TABLES
 from softone_pipeline.warehouse import Warehouse
@@ -104,7 +104,7 @@ class WarehouseResource(DuckDBResource):
 
     Unlike its parent it waits for a lock as long as a patient colleague would, says so, lets go of the file
     whatever happens, and keeps the tables' declarations in the file. A process that has it holds a sign of life for
-    its run.
+    its run. What is published and reported lies beside the file, and follows it.
     """
 
     mode: int = Field(default=0o600, description="Who may read and write the pipeline's own file.")
@@ -121,6 +121,15 @@ class WarehouseResource(DuckDBResource):
     def _is_dagster_maintained(cls) -> bool:
         return False
 
+    def placed(self, settings: PipelineSettings) -> PipelineSettings:
+        """The same settings with all files where this resource has them. Raises ValueError where it names none."""
+        database: str | None = self.database
+        if isinstance(self.database, dg.EnvVar):
+            database = self.database.get_value()
+            if not database:
+                raise ValueError(f"The warehouse lies where {self.database.env_var_name} says, which is not set.")
+        return settings.model_copy(update={"duckdb_path": published_path(Path(database or ""))})
+
     @property
     def warehouse(self) -> Warehouse:
         return Warehouse(Path(self.database), TABLES, macros=MACROS, config=self.connection_config, mode=self.mode)
@@ -136,3 +145,27 @@ class WarehouseResource(DuckDBResource):
         """A connection to the pipeline's own file. Hold it briefly: nobody else can open the file meanwhile."""
         with self.warehouse.connect() as connection:
             yield connection
+
+
+def build_resources(settings: PipelineSettings, overrides: Mapping[str, Any]) -> tuple[Any, WarehouseResource]:
+    """The ERP and the warehouse of one company, each its own or what is given instead.
+
+    Raises ValueError for an override of any other name and for a SoftOneResource of another company, and TypeError for
+    a warehouse that is none.
+    """
+    if unknown := sorted(overrides.keys() - {"softone", "warehouse"}):
+        raise ValueError(
+            f'resource_overrides: there is no resource {", ".join(unknown)} to replace. They are "softone" and "warehouse", '
+            "by these names whatever the key_prefix."
+        )
+    softone = overrides.get("softone", SoftOneResource.from_environment(settings.prefix))
+    if isinstance(softone, SoftOneResource):
+        softone = softone.of_company(settings.prefix, settings.company)
+    warehouse = overrides.get("warehouse", WarehouseResource.from_settings(settings))
+    if not isinstance(warehouse, WarehouseResource):
+        raise TypeError(
+            f'resource_overrides: "warehouse" is a {type(warehouse).__name__}, and has to be a WarehouseResource: it keeps '
+            "the tables, the lock and the published copy. WarehouseResource.from_settings(PipelineSettings.load("
+            "duckdb_path=…)) makes one."
+        )
+    return softone, warehouse

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,12 +12,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster_duckdb import DuckDBResource
 from dagster_shared.yaml_utils import safe_load_yaml
 
 import softone_pipeline
 from softone_pipeline.definitions import build_definitions
 from softone_pipeline.orchestration.instance import WORKSPACE, instance
 from softone_pipeline.orchestration.resources import SoftOneResource, WarehouseResource
+from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.tables import TABLES
 from softone_pipeline.tables.lineage import lineage, origin
 from softone_pipeline.warehouse import Table
@@ -227,7 +230,8 @@ def test_owners_are_the_callers_to_choose() -> None:
 
 
 def test_resources_can_be_replaced(plant: Plant, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere" / "other.duckdb"
+    elsewhere = tmp_path / "elsewhere" / "other_pipeline.duckdb"
+    published = elsewhere.with_name("other.duckdb")
     definitions = build_definitions(
         resource_overrides={
             "softone": SoftOneResource(base_url=plant.sandbox.base_url, page_size=3),
@@ -242,12 +246,56 @@ def test_resources_can_be_replaced(plant: Plant, tmp_path: Path) -> None:
     )
     assert result.success
     assert elsewhere.exists()
-    assert not plant.settings.warehouse_path.exists()
+    # What is published and reported follows, and so does whoever looks at it.
+    assert not plant.settings.duckdb_path.parent.exists()
+    assert len(list(published.parent.glob("other_report*.html"))) == 1
+    sensor = definitions.get_repository_def().get_sensor_def("alert_when_data_is_stale")
+    said = sensor(dg.build_sensor_context(instance=plant.instance))
+    assert isinstance(said, dg.SkipReason)
+    assert "Nothing has been published" not in str(said.skip_message)
     assert plant.gate.asked == []
     assert max(record.items or 0 for record in plant.sandbox.requests("filter")) == 3
-    assert known(plant.settings.duckdb_path) == truth(
-        plant.company, without=set(days_between(FIRST_DAY, LAST_DAY)) - {FIRST_DAY}
+    assert known(published) == truth(plant.company, without=set(days_between(FIRST_DAY, LAST_DAY)) - {FIRST_DAY})
+
+
+def test_a_run_that_is_given_another_warehouse_publishes_beside_that(plant: Plant, tmp_path: Path) -> None:
+    definitions = build_definitions()
+    elsewhere = PipelineSettings.load(duckdb_path=tmp_path / "elsewhere" / "other.duckdb")
+    result = definitions.resolve_job_def("refresh").execute_in_process(
+        instance=plant.instance,
+        partition_key=FIRST_DAY.isoformat(),
+        resources={**(definitions.resources or {}), "warehouse": WarehouseResource.from_settings(elsewhere)},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
+    assert result.success
+    assert known(elsewhere.duckdb_path)
+    assert elsewhere.duckdb_path.with_name("other_report_Provbolaget.html").exists()
+    assert not plant.settings.duckdb_path.exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "told"),
+    [
+        ({"warehose": None}, ValueError, 'no resource warehose to replace. They are "softone" and "warehouse"'),
+        ({"acme_warehouse": None}, ValueError, "by these names whatever the key_prefix"),
+        (
+            {"warehouse": DuckDBResource(database="x.duckdb")},
+            TypeError,
+            "is a DuckDBResource, and has to be a Warehouse",
+        ),
+        ({"warehouse": WarehouseResource(database="data/x.duckdb")}, ValueError, "NAME_pipeline.duckdb, and the copy"),
+        (
+            {"warehouse": WarehouseResource(database=dg.EnvVar("NOT_SET"))},
+            ValueError,
+            "where NOT_SET says, which is not set",
+        ),
+    ],
+)
+def test_a_resource_that_can_be_no_replacement_is_refused_with_the_reason(
+    overrides: dict[str, object], error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=re.escape(told)):
+        build_definitions(key_prefix="acme", resource_overrides=overrides)
 
 
 def _environment(**variables: str) -> dict[str, str]:

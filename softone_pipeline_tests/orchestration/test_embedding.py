@@ -16,6 +16,7 @@ import softone_pipeline
 from softone_pipeline import PipelineSettings, SoftOneComponent, SoftOneResource, build_definitions
 from softone_pipeline.errors import SettingsError
 from softone_pipeline.orchestration.partitions import range_tags
+from softone_pipeline.sandbox import Company, Sandbox
 from softone_pipeline_tests.orchestration.conftest import FIRST_DAY, LAST_DAY, Plant, known, query, truth
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -132,6 +133,44 @@ def test_two_companies_stand_in_a_project_that_has_the_same_names_already(
         assert dg.AssetKey("budget") not in {event.asset_key for event in result.get_asset_materialization_events()}
         assert known(two_companies[company]) == truth(plant.company)
         assert query(two_companies[company], "select distinct company from core.invoices") == [(company,)]
+
+
+def test_companies_of_which_only_the_keys_are_set_share_neither_label_nor_database(
+    plant: Plant, two_companies: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for prefix in ("ACME_", "BOLAGET_"):
+        monkeypatch.delenv(f"{prefix}COMPANY")
+        monkeypatch.delenv(f"{prefix}DUCKDB_PATH")
+    other = Company(seed=8, first_day=FIRST_DAY, last_day=LAST_DAY, invoices_per_day=5)
+    with Sandbox(other) as sandbox:
+        monkeypatch.setenv("BOLAGET_BASE_URL", sandbox.base_url)
+        merged = dg.Definitions.merge(
+            build_definitions(env_prefix="ACME_", key_prefix="acme"),
+            build_definitions(env_prefix="BOLAGET_", key_prefix="bolaget"),
+        )
+        for name in ("acme", "bolaget"):
+            assert load(merged, f"{name}_refresh", plant).success
+    for name, company in (("acme", plant.company), ("bolaget", other)):
+        database = tmp_path / "data" / f"{name}.duckdb"
+        assert known(database) == truth(company)
+        assert query(database, "select distinct company from core.invoices") == [(name,)]
+    assert not (tmp_path / "data" / "softone.duckdb").exists()
+
+
+def test_what_is_set_wins_over_what_the_prefix_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PipelineSettings.load(prefix="ACME_").company == "acme"
+    monkeypatch.setenv("ACME_COMPANY", "Acme AB")
+    settings = PipelineSettings.load(prefix="ACME_", duckdb_path=Path("x.duckdb"))
+    assert (settings.company, settings.duckdb_path) == ("Acme AB", Path("x.duckdb"))
+    assert PipelineSettings.load().company == "default"
+    # A schema's name, in which a database could not be queried.
+    with pytest.raises(SettingsError, match="CORE_DUCKDB_PATH"):
+        PipelineSettings.load(prefix="CORE_")
+
+
+def test_settings_of_one_company_are_not_used_with_the_keys_of_another() -> None:
+    with pytest.raises(ValueError, match="env_prefix is ACME_, and the settings were read with SOFTONE_"):
+        build_definitions(PipelineSettings.load(start_date=LAST_DAY), env_prefix="ACME_", key_prefix="acme")
 
 
 def test_a_company_is_never_asked_for_with_the_keys_of_another(
@@ -256,7 +295,7 @@ def test_what_dg_scaffolds_loads_as_it_stands(project: Path, plant: Plant) -> No
 
 
 def test_two_components_in_yaml_are_two_companies(project: Path, plant: Plant, two_companies: dict[str, Path]) -> None:
-    for name in ("acme", "bolaget"):
+    for name, key_prefix in (("acme", "acme"), ("bolaget", "[bolaget]")):
         folder = project / "finance_platform" / "defs" / name
         folder.mkdir()
         (folder / "defs.yaml").write_text(
@@ -265,7 +304,7 @@ type: softone_pipeline.SoftOneComponent
 
 attributes:
   env_prefix: {name.upper()}_
-  key_prefix: [{name}]
+  key_prefix: {key_prefix}
   group_name: {name}
   refresh_cron: "0 6 * * *"
   reread_cron: null
@@ -279,6 +318,17 @@ attributes:
     for name in ("acme", "bolaget"):
         assert load(loaded, f"{name}_refresh", plant).success
         assert known(two_companies[name.capitalize()]) == truth(plant.company)
+
+
+def test_the_page_names_every_attribute_of_the_component() -> None:
+    page = (Path(softone_pipeline.__file__).parent / "docs" / "embedding.md").read_text("utf-8")
+    told = page.partition("## As a component, in YAML")[2].partition("```yaml")[0]
+    assert [name for name in SoftOneComponent.model_fields if name.endswith("_cron")] == [
+        "refresh_cron",
+        "reread_cron",
+        "verify_cron",
+    ]
+    assert [name for name in SoftOneComponent.model_fields if f"`{name}`" not in told and "cron" not in name] == []
 
 
 def test_a_component_says_which_setting_is_wrong() -> None:
