@@ -19,7 +19,15 @@ from dotenv import load_dotenv
 from softone_pipeline.cli.backfill import backfill
 from softone_pipeline.cli.backup import backup, restore
 from softone_pipeline.cli.check import check
-from softone_pipeline.cli.console import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, err, marked, print_json
+from softone_pipeline.cli.console import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    err,
+    marked,
+    print_json,
+    speak_plainly_where_needed,
+)
 from softone_pipeline.cli.demo import demo
 from softone_pipeline.cli.explain import explain
 from softone_pipeline.cli.export import export
@@ -92,6 +100,7 @@ def main(debug: bool) -> None:
 
     Exit status: 0 all is well, 1 something failed, 2 a setting or an argument is wrong, 130 stopped by Ctrl-C.
     """
+    speak_plainly_where_needed()
     load_dotenv(Path(".env"))
     # Dagster asks this before it has read any dagster.yaml.
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")

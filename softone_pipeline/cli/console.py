@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
+import io
 import json
 import os
+import sys
+import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.segment import Segments
 from rich.table import Table as RichTable
@@ -37,6 +42,26 @@ out = Console(highlight=False, markup=False, emoji=False)
 err = _Aside(stderr=True, highlight=False, markup=False, emoji=False)
 
 
+# What a terminal that knows no UTF-8 shows for what has no letter of its own in it.
+_PLAIN = str.maketrans({"\u2212": "-", "–": "-", "—": "-", "✓": "*"})
+
+
+def speak_plainly_where_needed() -> None:
+    """Let a terminal of another encoding than UTF-8 have the nearest plain letters, instead of an error."""
+    codecs.register_error("plain letters", _plain_letters)
+    for stream in (sys.stdout, sys.stderr):
+        # Anything else was put in its place by somebody who knows what it takes.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plain letters")
+
+
+def _plain_letters(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(_PLAIN)
+    bare = (unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode() or "?" for letter in text)
+    return "".join(bare), error.end
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print rows under a title; numbers to the right, as Swedish readers write them."""
     table = RichTable(title=f"\n{title}", title_justify="left", box=None, title_style="bold")
@@ -51,7 +76,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
 
 def print_json(value: Any) -> None:
     """Print a value as JSON: amounts as text with their decimals, days and moments in ISO form."""
-    out.file.write(json.dumps(value, ensure_ascii=False, indent=2, default=_plain) + "\n")
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
 
 
 def _plain(value: object) -> str:
