@@ -44,7 +44,7 @@ from softone_pipeline.warehouse import Table, publish
 
 _READS: dict[Table, tuple[Table, ...]] = {
     VAT_SUMMARY: (INVOICES, INVOICE_ROWS),
-    VAT_RETURN_DRAFT: (VAT_SUMMARY,),
+    VAT_RETURN_DRAFT: (VAT_SUMMARY, INVOICES, INVOICE_ROWS),
     CUSTOMER_BALANCE: (INVOICES, PAYMENT_STATUS),
 }
 

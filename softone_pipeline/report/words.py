@@ -56,8 +56,8 @@ _SV = {
     "class_rounding": "öresavrundning",
     "class_header_adjustment": "skillnad mellan huvud och rader",
     "vat_return": "Momsdeklaration, utkast",
-    "vat_return_note": "Ett utkast från kundfakturorna enligt faktureringsmetoden, hela kronor. Inköp (ruta 48) och "
-    "summan att betala (ruta 49) finns inte här.",
+    "vat_return_note": "Ett utkast från kundfakturorna enligt faktureringsmetoden, i hela {unit}. Inköp (ruta 48) och "
+    "summan att betala (ruta 49) finns inte här. Vad som saknas i ett underlag står i mart.vat_return_draft, kolumnen note.",
     "box": "Ruta",
     "zero_base": "Utan moms, ej fördelat",
     "coverage": "Underlag komplett",
@@ -152,8 +152,8 @@ _EN = {
     "class_rounding": "rounding to a whole krona",
     "class_header_adjustment": "header beyond its rows",
     "vat_return": "VAT return, draft",
-    "vat_return_note": "A draft from the customer invoices, by invoice date (faktureringsmetoden), in whole kronor. "
-    "Purchases (box 48) and the sum to pay (box 49) are not here.",
+    "vat_return_note": "A draft from the customer invoices, by invoice date (faktureringsmetoden), in whole {unit}. "
+    "Purchases (box 48) and the sum to pay (box 49) are not here. What a basis lacks stands in mart.vat_return_draft, column note.",
     "box": "Box",
     "zero_base": "Without VAT, unallocated",
     "coverage": "Basis complete",

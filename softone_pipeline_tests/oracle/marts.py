@@ -124,28 +124,43 @@ BOXES: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 
-def vat_return_draft(vat_summary_rows: Iterable[Fact]) -> list[Fact]:
-    """Five boxes for every company and month that vat_summary knows; note is for people and left out."""
-    months: dict[tuple[str, date | None], list[Fact]] = defaultdict(list)
-    for line in vat_summary_rows:
-        lines = months[line["company"], line["period_month"]]
-        if line["status_class"] == "counted" and line["billing_type_name"] in ("debit", "credit"):
-            lines.append(line)
+def vat_return_draft(
+    invoices: Iterable[Fact], rows: Iterable[Fact], quarantined: Iterable[tuple[str, date]] = ()
+) -> list[Fact]:
+    """Five boxes for every company and month that has an invoice; note is for people and left out.
+
+    quarantined: company and day of each invoice in quarantine.
+    """
+    rows_of: dict[tuple[str, int], list[Fact]] = defaultdict(list)
+    for row in rows:
+        rows_of[row["company"], row["invoice_id"]].append(row)
+    partial: set[tuple[str, date | None]] = {(company, day.replace(day=1)) for company, day in quarantined}
+    months: dict[tuple[str, date | None], dict[str, _Line]] = {}
+    for invoice in invoices:
+        day = invoice["invoice_date"]
+        key = (invoice["company"], None if day is None else day.replace(day=1))
+        classes = months.setdefault(key, defaultdict(_Line))
+        own_rows = rows_of[invoice["company"], invoice["invoice_id"]]
+        if invoice["status_class"] == "counted" and invoice["billing_type_name"] in ("debit", "credit"):
+            for (vat_class, _), line in vat_lines(invoice, own_rows).items():
+                classes[vat_class].take(line, invoice["invoice_id"])
+                if vat_class in ("unknown", "header_adjustment") and (line.flagged or any(line.amounts[:2])):
+                    partial.add(key)
+        elif invoice["status_class"] in ("counted", "unknown"):
+            said = [row["vat_amount"] or ZERO for row in own_rows if row["row_kind"] != "subtotal"]
+            if invoice["vat_amount"] or sum(said, ZERO):
+                partial.add(key)
     draft = []
-    for (company, month), lines in months.items():
-        unplaced = any(
-            line["vat_class"] in ("unknown", "header_adjustment") and (line["net_amount"] or line["vat_amount"])
-            for line in lines
-        )
-        for box, (classes, column) in BOXES.items():
-            exact = sum((line[column] for line in lines if line["vat_class"] in classes), ZERO)
+    for key, classes in months.items():
+        for box, (placed, column) in BOXES.items():
+            exact = sum((classes[vat_class].amounts[AMOUNTS.index(column)] for vat_class in placed), ZERO)
             draft.append(
                 {
-                    "company": company,
-                    "period_month": month,
+                    "company": key[0],
+                    "period_month": key[1],
                     "box": box,
                     "amount_kr": int(exact.to_integral_value(ROUND_DOWN)),
-                    "coverage": "partial" if unplaced or box == "0-base" else "derived",
+                    "coverage": "partial" if key in partial or box == "0-base" else "derived",
                     "_exact": exact,
                 }
             )

@@ -54,9 +54,11 @@ mart.vat_summary
 
 mart.vat_return_draft
 25. Every month of vat_summary has its five boxes, also NULL (no date: nothing disappears) and months without
-    counted debit or credit invoices. '0-base' is 0 when empty. coverage: '0-base' partial; the others
-    partial where the month's counted debit and credit lines hold unknown or header_adjustment amounts, else
-    derived.
+    counted debit or credit invoices. '0-base' is 0 when empty. coverage: '0-base' partial; the others partial
+    where something that may be taxable is in no box: a line of unknown or header_adjustment of a counted debit
+    or credit invoice that is flagged or not 0, a counted invoice of another type or one of unknown status that
+    carries VAT, an invoice in quarantine dated in the month; else derived. Each invoice is asked, not the sum
+    over them: what cancels is left out all the same. Days never fetched make nothing partial.
 
 mart.customer_balance
 26. Grain: company, customer_nr (NULL is one customer), the invoices' currency; amounts in accounting

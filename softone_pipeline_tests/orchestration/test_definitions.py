@@ -113,7 +113,7 @@ def test_what_there_is() -> None:
         "mart/vat_return_draft": (
             "mart",
             ["duckdb", "sql"],
-            ["mart/vat_summary"],
+            ["core/invoice_rows", "core/invoices", "mart/vat_summary"],
             ["not_null", "return_ties_to_summary", "unique"],
             False,
             {"softone_warehouse"},

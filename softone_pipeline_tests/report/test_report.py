@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import pytest
@@ -210,6 +210,20 @@ def test_other_rates_are_drawn_as_they_are_set(
     page = write_report(_published(house), tmp_path / "r.html").path.read_text(encoding="utf-8")
     assert page.index("25,5\u00a0%: 255") < page.index("14\u00a0%: 140")
     assert "<td>25,5\u00a0%</td>" in page
+
+
+@pytest.mark.parametrize(
+    ("currency", "fields", "units", "complete"),
+    [("SEK", {}, "kronor", "ja"), ("SEK", {"BillingType": None}, "kronor", "nej"), ("EUR", {}, "EUR", "nej")],
+)
+def test_the_return_says_its_currency_and_whether_its_basis_is_complete(
+    warehouse: Warehouse, settings: PipelineSettings, currency: str, fields: dict[str, Any], units: str, complete: str
+) -> None:
+    house = House(warehouse, settings.model_copy(update={"accounting_currency": currency}))
+    house.land(house.window(1, [invoice(1, Currency=currency), invoice(2, Currency=currency, **fields)]))
+    page = write_report(_published(house)).path.read_text(encoding="utf-8")
+    assert f"enligt faktureringsmetoden, i hela {units}." in page
+    assert re.findall("<td>(ja|nej)</td>", page) == [complete]
 
 
 def test_each_company_in_a_database_has_a_report_of_its_own(settings: PipelineSettings) -> None:

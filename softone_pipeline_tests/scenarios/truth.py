@@ -90,7 +90,9 @@ class Truth:
             # The oracle leaves the status of an ordinary row without VAT open.
             found["vat_status"] = None if found["vat_status"] == "zero" else found["vat_status"]
         summary = oracle.vat_summary(invoices, rows)
-        boxes = [line for line in oracle.vat_return_draft(summary) if line["period_month"] is not None]
+        set_aside = connection.execute("select company, partition_date from raw.quarantine").fetchall()
+        boxes = oracle.vat_return_draft(invoices, rows, set_aside)
+        boxes = [line for line in boxes if line["period_month"] is not None]
         balance = _records(connection, "mart.customer_balance")
         as_of = balance[0]["as_of"] if balance else dt.date.min
         expected_balance = oracle.customer_balance(invoices, as_of=as_of, paid=None)

@@ -238,7 +238,7 @@ def test_thousands_of_generated_invoices_agree_with_the_oracle(house: House, see
     assert differences(rows, found_rows, ("invoice_id", "row_nr")) == []
     summary = oracle.vat_summary(invoices, rows)
     assert differences(one_rounding_line(summary), house.records("from mart.vat_summary"), VAT_KEY) == []
-    boxes = [line for line in oracle.vat_return_draft(summary) if line["period_month"] is not None]
+    boxes = [line for line in oracle.vat_return_draft(invoices, rows) if line["period_month"] is not None]
     assert differences(boxes, house.records("from mart.vat_return_draft"), ("period_month", "box")) == []
     balance = oracle.customer_balance(invoices, as_of=dt.date(2026, 3, 1), paid=None)
     found_balance = house.records("from mart.customer_balance")
@@ -348,6 +348,109 @@ def test_a_rate_that_the_return_has_no_box_for_is_in_the_summary_and_makes_the_r
     assert _boxes(house) == {"05": 100, "10": 25, "11": 0, "12": 0, "0-base": 0}
     assert house.rows("select distinct coverage from mart.vat_return_draft") == [("partial",)]
     assert "net 200.00 and VAT 35.50" in house.rows("select note from mart.vat_return_draft limit 1")[0][0]
+
+
+def _at_18_percent(number: int, sign: str = "", **fields: Any) -> dict[str, Any]:
+    rows = [row(f"{sign}1000.00", f"{sign}180.00")]
+    return invoice(number, total=f"{sign}1180.00", vat=f"{sign}180.00", rows=rows, **fields)
+
+
+_TWICE_AT_18_PERCENT = (
+    "net 2000.00 and VAT 360.00, signs left aside, of 2 invoices whose rate is not known or has no box."
+)
+_LEFT_OUT = {
+    "an unknown type": (
+        [invoice(2, BillingType=None)],
+        "VAT 25.00, signs left aside, of 1 invoice of billing type unknown.",
+    ),
+    "interest with VAT": (
+        [invoice(2, BillingType=3)],
+        "VAT 25.00, signs left aside, of 1 invoice of billing type interest.",
+    ),
+    "a reminder with VAT in its rows alone": (
+        [invoice(2, BillingType=4, total="100.00", vat="0.00")],
+        "VAT 25.00, signs left aside, of 1 invoice of billing type reminder.",
+    ),
+    "an unknown status": (
+        [invoice(2, OriginStatus=9), invoice(3, OriginStatus=None, BillingType=None)],
+        "VAT 50.00, signs left aside, of 2 invoices of unknown status.",
+    ),
+    "quarantine": (
+        [invoice(2, TotalAmount="many"), "[]"],
+        "2 invoices in quarantine, but for an earlier version where there is one.",
+    ),
+    "unreconciled ones that cancel": (
+        [invoice(2, total="225.00"), invoice(3, total="25.00")],
+        "net 200.00 and VAT 0.00, signs left aside, of 2 invoices whose header says more or less than the rows.",
+    ),
+    "rows of unknown class that cancel": ([_at_18_percent(2), _at_18_percent(3, "-")], _TWICE_AT_18_PERCENT),
+    "a credit that cancels them": ([_at_18_percent(2), _at_18_percent(3, "-", BillingType=2)], _TWICE_AT_18_PERCENT),
+    "headers without rows that cancel": (
+        [_at_18_percent(2, InvoiceRows=[]), _at_18_percent(3, "-", InvoiceRows=[])],
+        _TWICE_AT_18_PERCENT,
+    ),
+    "a row without amounts": (
+        [invoice(2, rows=[row("100.00", "25.00"), row(None, None)])],
+        "net 0.00 and VAT 0.00, signs left aside, of 1 invoice whose rate is not known or has no box.",
+    ),
+    "several kinds": (
+        [invoice(2, BillingType=3), invoice(3, OriginStatus=9), "[]"],
+        "1 invoice in quarantine, but for an earlier version where there is one."
+        " Not in any box: VAT 25.00, signs left aside, of 1 invoice of billing type interest."
+        " Not in any box: VAT 25.00, signs left aside, of 1 invoice of unknown status.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("wires", "said"), _LEFT_OUT.values(), ids=_LEFT_OUT)
+def test_what_no_box_takes_makes_its_month_partial_and_is_told(
+    house: House, wires: list[dict[str, Any] | str], said: str
+) -> None:
+    march = dt.date(2026, 3, 2)
+    house.land(house.window(1, [invoice(1), *wires]), house.window(1, [invoice(9, day=march)], day=march))
+    _land_for(house, "other", [invoice(1)])
+    house.refresh()
+    with house.warehouse.transaction() as connection:
+        rebuild_derived(connection, house.settings.model_copy(update={"company": "other"}))
+    always = "Draft by invoice date (faktureringsmetoden), from customer invoices only."
+    assert house.rows(
+        "select distinct company, period_month, coverage, note from mart.vat_return_draft "
+        "where box <> '0-base' order by all"
+    ) == [
+        ("default", EXAMPLE_DAY.replace(day=1), "partial", f"{always} Not in any box: {said}"),
+        ("default", march.replace(day=1), "derived", always),
+        ("other", EXAMPLE_DAY.replace(day=1), "derived", always),
+    ]
+
+
+def test_what_belongs_in_no_box_leaves_the_month_derived(house: House) -> None:
+    free: dict[str, Any] = {"total": "100.00", "vat": "0.00", "rows": [row("100.00", "0.00")]}
+    undated = _at_18_percent(7, InvoiceDate=None, BillingType=None)
+    house.land(house.window(1, [undated, invoice(8)]))
+    wires = [
+        invoice(1),
+        invoice(2, BillingType=3, **free),
+        invoice(3, BillingType=4, **free),
+        invoice(4, OriginStatus=1),
+        invoice(5, OriginStatus=4),
+        invoice(6, OriginStatus=9, **free),
+    ]
+    house.land(house.window(2, wires))
+    house.refresh()
+    assert house.rows("select status_class from core.invoices where invoice_id = 8") == [("missing",)]
+    assert house.rows("select distinct coverage from mart.vat_return_draft where box <> '0-base'") == [("derived",)]
+
+
+def test_a_return_in_another_currency_than_kronor_is_partial_and_says_so(house: House) -> None:
+    euros = house.settings.model_copy(update={"company": "oy", "accounting_currency": "EUR"})
+    house.land(house.window(1, [invoice(1)]))
+    _land_for(house, "oy", [invoice(1, Currency="EUR")])
+    for settings in (house.settings, euros, house.settings):
+        with house.warehouse.transaction() as connection:
+            rebuild_derived(connection, settings)
+    said = "Amounts are in EUR, the return is filed in SEK."
+    found = house.rows("select company, coverage, contains(note, ?) from mart.vat_return_draft where box = '05'", said)
+    assert sorted(found) == [("default", "derived", False), ("oy", "partial", True)]
 
 
 def test_amounts_of_eighteen_digits_are_added_exactly(house: House) -> None:

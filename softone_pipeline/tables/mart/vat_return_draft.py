@@ -9,7 +9,8 @@ VAT_RETURN_DRAFT = Table(
     description=(
         "One row per company, month and box of the Swedish VAT return (Skatteverket SKV 4700), sales side only. A draft: "
         "it follows faktureringsmetoden with the invoice date, counts definitive debit and credit invoices, and knows "
-        "neither purchases (boxes 48 and 49) nor the cash method. Interest and reminders are outside VAT."
+        "neither purchases (boxes 48 and 49) nor the cash method. Interest and reminders are outside VAT; those that carry "
+        "VAT all the same are in no box and told in the note. Days never fetched are not looked for."
     ),
     key=("company", "period_month", "box"),
     select=sql_beside(__file__),
@@ -26,16 +27,24 @@ VAT_RETURN_DRAFT = Table(
         Column(
             "amount_kr",
             "BIGINT",
-            "Whole kronor: summed in öre, then cut towards zero once per box. In accounting currency.",
+            "Whole kronor: summed in öre, then cut towards zero once per box. In accounting currency: where that is EUR, "
+            "whole euros.",
         ),
         Column(
             "coverage",
             "VARCHAR",
-            "'derived' when all of the month's invoices could be placed, 'partial' when some could not (class unknown, "
-            "header_adjustment, or a rate of SOFTONE_VAT_RATES that the return has no box for), "
-            "'not_derivable' when the box cannot be known from here.",
+            "'derived' when all that may be taxable of the month's invoices is in a box; 'partial' when some is in none "
+            "(class unknown, header_adjustment, a rate of SOFTONE_VAT_RATES that the return has no box for; VAT on invoices "
+            "of unknown status, or of a type other than debit and credit; invoices in quarantine), or when "
+            "SOFTONE_ACCOUNTING_CURRENCY is not SEK; 'not_derivable' when the box cannot be known from here.",
             nullable=False,
         ),
-        Column("note", "VARCHAR", "What the figure rests on and what it leaves out.", nullable=False),
+        Column(
+            "note",
+            "VARCHAR",
+            "What the figure rests on, and a sentence for each kind of thing that is in no box: how many invoices, and "
+            "their amounts added up without signs, for what one adds another may take away. In accounting currency.",
+            nullable=False,
+        ),
     ),
 )

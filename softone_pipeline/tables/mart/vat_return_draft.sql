@@ -1,4 +1,5 @@
--- The sales side of the Swedish VAT return, month by month, from the counted debit and credit invoices.
+-- The sales side of the Swedish VAT return, month by month, from the counted debit and credit invoices; and what no box
+-- takes, which makes the month partial.
 with month as (
     select distinct company, period_month
     from mart.vat_summary
@@ -6,11 +7,7 @@ with month as (
 ),
 
 counted as (
-    select
-        *,
-        -- what no box takes and no line explains: unknown, header_adjustment, and rates that the return has no box for
-        vat_class not in ('25', '12', '6', '0', 'none', 'tax_reduction', 'rounding')
-            and (net_amount <> 0 or vat_amount <> 0) as is_unplaced
+    select *
     from mart.vat_summary
     where status_class = 'counted' and billing_type_name in ('debit', 'credit')
 ),
@@ -23,12 +20,107 @@ box_amount as (
         sum(vat_amount) filter (where vat_class = '25') as box_10,
         sum(vat_amount) filter (where vat_class = '12') as box_11,
         sum(vat_amount) filter (where vat_class = '6') as box_12,
-        sum(net_amount) filter (where vat_class = '0') as zero_base,
-        sum(net_amount) filter (where is_unplaced) as unclear_net,
-        sum(vat_amount) filter (where is_unplaced) as unclear_vat,
-        coalesce(bool_or(is_unplaced), false) as is_unclear
+        sum(net_amount) filter (where vat_class = '0') as zero_base
     from month
     left join counted using (company, period_month)
+    group by company, period_month
+),
+
+-- the lines of each invoice that may be in no box
+line as (
+    select
+        company,
+        invoice_id,
+        invoice_date,
+        billing_type_name,
+        status_class,
+        vat_class,
+        net_amount,
+        coalesce(vat_amount, 0) as vat_amount,
+        is_flagged
+    from core.invoice_rows
+    union all
+    select
+        company,
+        invoice_id,
+        invoice_date,
+        billing_type_name,
+        status_class,
+        header_vat_class,
+        net_amount,
+        vat_amount,
+        header_vat_class = 'unknown'
+    from core.invoices
+    where price_basis = 'header'
+    union all
+    select
+        company,
+        invoice_id,
+        invoice_date,
+        billing_type_name,
+        status_class,
+        'header_adjustment',
+        total_amount - vat_amount - net_amount - rounding_amount,
+        vat_amount - row_vat_amount,
+        price_basis = 'unreconciled' or not header_vat_within_tolerance
+    from core.invoices
+    where price_basis <> 'header'
+),
+
+-- what no box takes, and why; without signs, for what one invoice adds another may take away
+left_out as (
+    select
+        company,
+        invoice_id,
+        invoice_date,
+        if(vat_class = 'header_adjustment', 'whose header says more or less than the rows', 'whose rate is not known or has no box')
+            as reason,
+        abs(net_amount) as net_amount,
+        abs(vat_amount) as vat_amount
+    from line
+    where status_class = 'counted'
+        and billing_type_name in ('debit', 'credit')
+        and vat_class not in ('25', '12', '6', '0', 'none', 'tax_reduction', 'rounding')
+        and (is_flagged or net_amount <> 0 or vat_amount <> 0)
+    union all
+    select
+        company,
+        invoice_id,
+        invoice_date,
+        if(status_class = 'unknown', 'of unknown status', 'of billing type ' || billing_type_name),
+        null,
+        greatest(abs(vat_amount), abs(row_vat_amount))
+    from core.invoices
+    where (status_class = 'unknown' or status_class = 'counted' and billing_type_name not in ('debit', 'credit'))
+        and (vat_amount <> 0 or row_vat_amount <> 0)
+    union all
+    select company, invoice_id, partition_date, 'in quarantine, but for an earlier version where there is one', null, null
+    from raw.quarantine
+),
+
+reason as (
+    select
+        company,
+        date_trunc('month', invoice_date)::date as period_month,
+        reason,
+        count(distinct invoice_id) + count(*) filter (where invoice_id is null) as invoice_count,
+        sum(net_amount) as net_amount,
+        sum(vat_amount) as vat_amount
+    from left_out
+    group by all
+),
+
+remark as (
+    select
+        company,
+        period_month,
+        string_agg(
+            ' Not in any box: ' || coalesce('net ' || net_amount || ' and ', '')
+            || coalesce('VAT ' || vat_amount || ', signs left aside, of ', '')
+            || invoice_count || if(invoice_count = 1, ' invoice ', ' invoices ') || reason || '.',
+            '' order by reason
+        ) as left_out
+    from reason
     group by company, period_month
 ),
 
@@ -36,14 +128,15 @@ box as (
     select
         company,
         period_month,
-        is_unclear,
-        unclear_net,
-        unclear_vat,
+        left_out,
+        accounting_currency,
         unnest(['05', '10', '11', '12', '0-base']) as box,
         unnest([
             coalesce(box_05, 0), coalesce(box_10, 0), coalesce(box_11, 0), coalesce(box_12, 0), coalesce(zero_base, 0)
         ]) as amount
     from box_amount
+    left join remark using (company, period_month)
+    left join core.build_state using (company)
 )
 
 select
@@ -52,16 +145,14 @@ select
     box,
     -- whole kronor, cut towards zero once per box
     ((amount::decimal(38, 2) * 100)::hugeint // 100)::bigint as amount_kr,
-    case when box = '0-base' or is_unclear then 'partial' else 'derived' end as coverage,
+    case when box = '0-base' or left_out is not null or accounting_currency <> 'SEK' then 'partial' else 'derived' end
+        as coverage,
     'Draft by invoice date (faktureringsmetoden), from customer invoices only.'
-    || case box
-        when '0-base' then ' Sales without VAT: export, EU, reverse charge and exempt cannot be told apart here (boxes 35-42).'
+    || case
+        when box = '0-base'
+            then ' Sales without VAT: export, EU, reverse charge and exempt cannot be told apart here (boxes 35-42).'
         else ''
     end
-    || case
-        when is_unclear
-            then ' Not in any box this month: net ' || coalesce(unclear_net, 0)::varchar || ' and VAT '
-                || coalesce(unclear_vat, 0)::varchar || ' whose rate is not known or has no box.'
-        else ''
-    end as note
+    || coalesce(' Amounts are in ' || nullif(accounting_currency, 'SEK') || ', the return is filed in SEK.', '')
+    || coalesce(left_out, '') as note
 from box
