@@ -16,7 +16,13 @@ import duckdb
 import httpx
 import pytest
 
-from softone_pipeline.errors import AuthenticationError, RequestFailedError, RequestRefusedError, SoftOneError
+from softone_pipeline.errors import (
+    AuthenticationError,
+    ClockError,
+    RequestFailedError,
+    RequestRefusedError,
+    SoftOneError,
+)
 from softone_pipeline.sandbox import Company, Sandbox
 from softone_pipeline.settings import ErpSettings
 from softone_pipeline.softone import (
@@ -213,6 +219,28 @@ def test_an_invoice_that_an_uncut_answer_no_longer_has_is_unknown_until_it_is_ba
     assert load(house, search, 4).new == 1
     assert statuses(house, 2) == [(D("50.00"), False, 2, 3), (D("50.00"), False, 4, None)]
     assert one(house, "payment_basis, open_amount") == ("known", D("150.00"))
+
+
+def test_the_payment_of_an_invoice_that_lost_its_date_is_not_known_for_ever(house: House) -> None:
+    land(house, 1, [wire_of(1, TODAY), wire_of(2, TODAY)])
+    search = FakeSearch()
+    for number in (1, 2):
+        search.say(wire_of(number, TODAY), "50.00")
+    load(house, search, 2)
+    land(house, 3, [{**wire_of(1, TODAY), "InvoiceDate": None}, wire_of(2, TODAY)])
+    search.forget(1)
+    assert load(house, search, 4).ended == 1
+    assert statuses(house, 1) == [(D("50.00"), False, 2, 4)]
+    assert one(house, "payment_basis, unknown_payment_count") == ("unknown", 1)
+
+
+def test_payments_are_not_written_beside_moments_in_the_future(house: House) -> None:
+    land(house, 24 * 365 * 100, [wire_of(1, TODAY)])
+    search = FakeSearch()
+    search.say(wire_of(1, TODAY), "50.00")
+    with pytest.raises(ClockError, match="company default"):
+        load(house, search, 2)
+    assert not search.asked
 
 
 def test_a_paid_amount_that_search_leaves_out_is_unknown_and_not_nothing(house: House) -> None:

@@ -16,6 +16,7 @@ import duckdb
 
 from softone_pipeline.errors import AuthenticationError, RequestError
 from softone_pipeline.readable import plural
+from softone_pipeline.tables.raw.clock import refuse_future
 from softone_pipeline.tables.raw.payment_answers import Answer, Search, SearchClient
 from softone_pipeline.tables.raw.payment_windows import days_between, known_days, windows_to_ask
 from softone_pipeline.warehouse import Warehouse
@@ -68,9 +69,10 @@ def load_payments(
     """Ask Search for all dates that may have news and write to raw what differs from what stands; one transaction at the end.
 
     `max_rows` is the size of an answer from which on it may have been cut. `clock` tells the time in UTC.
-    Raises WarehouseError. What the ERP refuses is told in `reason` or `failed`, for what it did answer is written.
+    Raises WarehouseError, and ClockError when what stands lies in the future. What the ERP refuses is told in `reason` or `failed`, for what it did answer is written.
     """
     with warehouse.connect() as connection:
+        refuse_future(connection, company, dt.datetime.now(dt.UTC))
         known = known_days(connection, company, today)
     search = Search(client, known, max_rows, clock)
     asked_at = clock()
@@ -153,7 +155,8 @@ def _write(
             )
         """
     )
-    # An uncut answer that no longer has an invoice of its dates: what was known of it is not known any more.
+    # An uncut answer that no longer has an invoice of its dates: what was known of it is not known any more. One without a
+    # date is looked for where it was last.
     connection.execute(
         """
         create or replace temp table payment_unanswered as
@@ -163,12 +166,16 @@ def _write(
             where is_current and invoice_id not in (select invoice_id from payment_said)
         )
 
-        select version.invoice_id, day.asked_at
+        select invoice_id, day.asked_at
         from silent
-        inner join raw.customer_invoices as version using (invoice_id)
-        inner join payment_day as day on day.day = version.partition_date
-        where version.company = $company and version.latest
-            and version.fetched_at <= day.asked_at and silent.known_at < day.asked_at
+        inner join (
+            select invoice_id, arg_max(partition_date, fetched_at) as day, max(fetched_at) as fetched_at
+            from raw.customer_invoices
+            where company = $company and invoice_id in (select invoice_id from silent)
+            group by invoice_id
+        ) as version using (invoice_id)
+        inner join payment_day as day using (day)
+        where version.fetched_at <= day.asked_at and silent.known_at < day.asked_at
         """,
         names,
     )
