@@ -238,9 +238,10 @@ def _fields(payload: str) -> dict[str, Any] | None:
 
 def _is_error(found: dict[str, Any]) -> bool:
     """Whether a single object with an invoice's fields is an error, in the type that was to be answered."""
+    if found.get("InvoiceNr"):
+        return False
     invoice_id = found.get("InvoiceId")
-    is_nobody = (invoice_id is None or read_id(invoice_id) == 0) and not found.get("InvoiceNr")
-    return is_nobody or message_in(found) is not None
+    return invoice_id is None or read_id(invoice_id) == 0 or message_in(found) is not None
 
 
 def _is_like_invoice(invoice: PageInvoice) -> bool:

@@ -203,7 +203,8 @@ def read_stable(
             size = usual_size = reading.largest_page
         elif doubt == _OVERLAP:
             # Once so and once otherwise: the borders lie elsewhere then.
-            size = max(1, usual_size * 2 // 3) if size == usual_size else usual_size
+            other_size = usual_size * 2 // 3 if usual_size > 2 else usual_size + 1
+            size = other_size if size == usual_size else usual_size
         if number < MOST_READINGS:
             note(f"{doubt}; reading {number + 1} of at most {MOST_READINGS}")
     raise MovingPagesError

@@ -85,7 +85,7 @@ def test_no_secret_is_in_any_answer_of_the_ui(tmp_path: Path, record_property: C
         }
         with Server(tmp_path, variables) as server:
             ended = []
-            for faults in ((), ("server-error:500,rate=1", "echo-url")):
+            for faults in ((), ("server-error:503,rate=1", "echo-url")):
                 sandbox.switch(faults)
                 ended.append(server.wait_for(server.launch_range(DAY, DAY)))
             assert [run.status for run in ended] == ["SUCCESS", "FAILURE"]

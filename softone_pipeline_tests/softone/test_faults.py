@@ -68,7 +68,7 @@ PASSING_FAULTS = {
     "message": Answer(200, MESSAGE),
     "message in a list": Answer(200, f"[{MESSAGE}]"),
     "message in an invoice's fields": Answer(200, invoice(0, None, InvoiceNr=None, ErrorMessage="Internt fel")),
-    "message beside an invoice": Answer(200, invoice(7, ErrorMessage="Internt fel")),
+    "message beside an invoice without a number": Answer(200, invoice(7, InvoiceNr=None, ErrorMessage="Internt fel")),
     "message in an invoice's fields, in a list": Answer(200, f"[{invoice(0, None, Message='Internt fel')}]"),
     "an invoice of nothing": Answer(200, json.dumps({"InvoiceId": None, "InvoiceNr": "", "InvoiceRows": None})),
     **{name: Answer(200, body) for name, (body, _) in WRAPPED.items()},
