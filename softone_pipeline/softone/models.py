@@ -211,6 +211,12 @@ NullableAccounts = Annotated[str | None, _nullable(_accounts)]
 # --- the invoice (vendor document 3.1 and 3.2)
 
 
+_ZERO = Decimal(0)
+_TOO_LARGE = Decimal(10) ** (_DIGITS - 2)
+# Öresavrundning, at most (tables.md).
+_MOST_ROUNDED = Decimal("0.50")
+
+
 class WireRow(BaseModel):
     """One row of an invoice, under the ERP's own names. All of them may be null or absent."""
 
@@ -252,7 +258,7 @@ def normalise_invoice(payload: str) -> str:
     """The invoice as canonical JSON: every known key present, decimals plain, dates as Stockholm days.
 
     `Accounts` becomes a string that holds its exact JSON text. Raises InvoiceUnreadable, and nothing else,
-    naming the first field that cannot be read exactly.
+    naming the first field that cannot be read exactly, or the rows where what is derived of the amounts would not fit.
     """
     found, why = None, "is no JSON object"
     try:
@@ -269,9 +275,48 @@ def normalise_invoice(payload: str) -> str:
         invoice = WireInvoice.model_validate(found)
     except ValidationError as error:
         problem = _first_problem(error)
+    else:
+        if not _sums_fit(invoice):
+            problem = ("InvoiceRows", f"has amounts whose sums do not fit DECIMAL({_DIGITS},2)")
     if problem is not None:
         raise InvoiceUnreadable(*problem, read_id(found.get("InvoiceId")))
     return _canonical(invoice.model_dump())
+
+
+def _sums_fit(invoice: WireInvoice) -> bool:
+    """Whether what is derived of the amounts (tables.md, "How an invoice foots") fits as well: sums of rows, what the header
+    says beyond its rows, and a rounding in accounting currency.
+    """
+    rows = invoice.InvoiceRows
+    total, vat = invoice.TotalAmountCurrency, invoice.VATAmountCurrency
+    sums = [row.SumAmountCurrency or _ZERO for row in rows]
+    largest = max(
+        _largest(total, vat, sums, [row.VatAmountCurrency or _ZERO for row in rows]),
+        _largest(
+            invoice.TotalAmount,
+            invoice.VATAmount,
+            [row.SumAmount or _ZERO for row in rows],
+            [row.VatAmount or _ZERO for row in rows],
+        ),
+    )
+    if largest >= _TOO_LARGE:
+        return False
+    beyond_rows = total - sum(sums, _ZERO)
+    if not 0 < min(abs(beyond_rows), abs(beyond_rows - vat)) <= _MOST_ROUNDED or abs(total) in {
+        0,
+        abs(invoice.TotalAmount),
+    }:
+        return True
+    # A rounding is multiplied by the rate of exchange.
+    return abs(invoice.TotalAmount) < (_TOO_LARGE - largest) * abs(total)
+
+
+def _largest(total: Decimal, vat: Decimal, sums: list[Decimal], vats: list[Decimal]) -> Decimal:
+    """The largest that is derived of one currency's amounts, without its sign."""
+    row_sum, row_vat = sum(sums, _ZERO), sum(vats, _ZERO)
+    net = total - vat
+    derived = (net, net - row_sum, net - row_sum + row_vat, total - row_sum, vat - row_vat)
+    return max(*map(abs, derived), sum(map(abs, sums + vats), _ZERO))
 
 
 def _take_apart(payload: str) -> dict[str, Any]:
@@ -341,7 +386,7 @@ class SearchInvoice(BaseModel):
     def _leaves_what_fits(cls, value: Decimal | None, info: ValidationInfo) -> Decimal | None:
         """What is open is the total less what is paid."""
         open_amount = (info.data.get("total_amount") or Decimal(0)) - (value or Decimal(0))
-        if abs(open_amount) >= Decimal(10) ** (_DIGITS - 2):
+        if abs(open_amount) >= _TOO_LARGE:
             raise ValueError("leaves an open amount that does not fit DECIMAL(18,2)")
         return value
 

@@ -117,7 +117,8 @@ def test_missing_rows_are_an_error() -> None:
     ],
 )
 def test_amounts_are_exact_and_plain(written: str, canonical: str) -> None:
-    assert f'"TotalAmount":{canonical},' in normalise_invoice(payload(TotalAmount=written))
+    given = payload(TotalAmount=written, VATAmount="0.00", InvoiceRows="[]")
+    assert f'"TotalAmount":{canonical},' in normalise_invoice(given)
 
 
 @pytest.mark.parametrize(
@@ -283,16 +284,38 @@ def test_of_a_key_that_comes_twice_the_last_counts() -> None:
 def test_every_decimal_is_either_read_exactly_or_refused(number: Decimal, in_quotes: bool) -> None:
     written = f'"{number}"' if in_quotes else str(number)
     fits = number == round(number, 2) if abs(number) < 10**16 else False
+    given = payload(TotalAmount=written, VATAmount="0.00", InvoiceRows="[]")
     if fits:
-        assert read(payload(TotalAmount=written))["TotalAmount"] == number
+        assert read(given)["TotalAmount"] == number
     else:
-        assert refusal(payload(TotalAmount=written)).field == "TotalAmount"
+        assert refusal(given).field == "TotalAmount"
 
 
 @given(st.integers(-(10**18) + 1, 10**18 - 1))
 def test_every_amount_that_fits_comes_out_as_it_was(cents: int) -> None:
     number = Decimal(cents).scaleb(-2)
-    assert f'"VATAmount":{number:f},' in normalise_invoice(payload(VATAmount=f"{number:f}"))
+    given = payload(TotalAmount="0.00", VATAmount=f"{number:f}", InvoiceRows="[]")
+    assert f'"VATAmount":{number:f},' in normalise_invoice(given)
+
+
+@pytest.mark.parametrize(
+    ("fields", "fits"),
+    [
+        ({"TotalAmount": "9999999999999999.99", "VATAmount": "0.00"}, True),
+        ({"TotalAmount": "9999999999999999.99", "VATAmount": "-0.01"}, False),
+        ({"TotalAmountCurrency": "-9999999999999999.99", "VATAmountCurrency": "0.01"}, False),
+        ({"InvoiceRows": '[{"SumAmount": 5e15, "VatAmount": 5e15}]'}, False),
+        ({"InvoiceRows": '[{"SumAmount": 9e15, "VatAmount": null}, {"SumAmount": -9e14}]'}, True),
+    ],
+)
+def test_amounts_whose_sums_do_not_fit_are_refused(fields: dict[str, str], fits: bool) -> None:
+    given = payload(**{"TotalAmount": "0.00", "VATAmount": "0.00", "InvoiceRows": "[]"} | fields)
+    if fits:
+        read(given)
+    else:
+        error = refusal(given)
+        assert (error.field, error.reason) == ("InvoiceRows", "has amounts whose sums do not fit DECIMAL(18,2)")
+        assert error.invoice_id == 12677557
 
 
 @given(st.text(), st.dates(dt.date(1900, 1, 1)))
