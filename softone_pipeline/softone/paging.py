@@ -110,6 +110,10 @@ class Page:
     is_new: bool
     """Whether it brought an invoice, or another text of one, that no page before it had."""
 
+    @property
+    def texts(self) -> set[bytes]:
+        return {invoice.received.body for invoice in self.invoices}
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -142,12 +146,14 @@ class Reading:
 
         Pages that follow one another share none. Where some do, others may be in neither of two pages.
         """
-        pages: list[set[bytes]] = []
-        for page in self.pages:
-            texts = {invoice.received.body for invoice in page.invoices}
-            if any(texts & other and not texts <= other for other in pages):
-                return True
-            pages.append(texts)
+        seen: set[Key] = set()
+        for number, page in enumerate(self.pages):
+            # Texts are long, and there may be hundreds of pages: looked at where an id comes again, which is hardly ever.
+            if not seen.isdisjoint(page.keys):
+                texts = page.texts
+                if any(texts & other.texts and not texts <= other.texts for other in self.pages[:number]):
+                    return True
+            seen.update(page.keys)
         return False
 
     @property
@@ -279,8 +285,8 @@ def _has_new_text(invoices: list[PageInvoice], before: list[Page]) -> bool:
     """Whether an invoice has a text that no page before had."""
     if not invoices:
         return False
-    texts = {invoice.received.body for page in before for invoice in page.invoices}
-    return any(invoice.received.body not in texts for invoice in invoices)
+    known = set[bytes]().union(*(page.texts for page in before))
+    return any(invoice.received.body not in known for invoice in invoices)
 
 
 def _first_page(
@@ -400,7 +406,7 @@ def _doubt(ask: Ask, reading: Reading) -> str | None:
 
 def _look_again(ask: Ask, reading: Reading, first_page: int, *, is_end_certain: bool) -> str | None:
     """Looks a second time at the last invoice of every page, each by itself, and behind the end; why that leaves a doubt."""
-    content = reading.content
+    content, invoices = reading.content, reading.invoices
     position = first_page - 1
     for page in content:
         position += len(page.invoices)
@@ -413,9 +419,9 @@ def _look_again(ask: Ask, reading: Reading, first_page: int, *, is_end_certain: 
     if not is_end_certain:
         # A server may skip by the size that it was asked for and send less. (A refusal is no invoice.)
         behind, _ = _try(ask, position + 1, 1)
-        if any(invoice.key not in reading.invoices for invoice in behind):
+        if any(invoice.key not in invoices for invoice in behind):
             return _MORE
-    if sum(len(page.invoices) for page in content) != len(reading.invoices):
+    if sum(len(page.invoices) for page in content) != len(invoices):
         return "an invoice came twice while the pages were read"
     return None
 
