@@ -40,31 +40,21 @@ line as (
         is_flagged
     from core.invoice_rows
     union all
+    -- what the header says: all, without rows, and beyond them otherwise
     select
         company,
         invoice_id,
         invoice_date,
         billing_type_name,
         status_class,
-        header_vat_class,
-        net_amount,
-        vat_amount,
-        header_vat_class = 'unknown'
+        case price_basis when 'header' then header_vat_class else 'header_adjustment' end,
+        case price_basis when 'header' then net_amount else total_amount - vat_amount - net_amount - rounding_amount end,
+        case price_basis when 'header' then vat_amount else vat_amount - row_vat_amount end,
+        case price_basis
+            when 'header' then header_vat_class = 'unknown'
+            else price_basis = 'unreconciled' or not header_vat_within_tolerance
+        end
     from core.invoices
-    where price_basis = 'header'
-    union all
-    select
-        company,
-        invoice_id,
-        invoice_date,
-        billing_type_name,
-        status_class,
-        'header_adjustment',
-        total_amount - vat_amount - net_amount - rounding_amount,
-        vat_amount - row_vat_amount,
-        price_basis = 'unreconciled' or not header_vat_within_tolerance
-    from core.invoices
-    where price_basis <> 'header'
 ),
 
 -- what no box takes, and why; without signs, for what one invoice adds another may take away
