@@ -135,11 +135,10 @@ def test_ctrl_c_leaves_recorded_what_stands_and_the_tables_follow(
         assert process.stdout is not None
         while "received" not in (line := process.stdout.readline()):
             assert line, "the first batch never stood"
-        plant.sandbox.switch(["slow:6,rate=1"])
+        plant.sandbox.switch(["slow:60,rate=1"])
         process.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        said, _ = process.communicate(timeout=60)
-        assert time.monotonic() - began < 5
+        # Sooner than the answers come that are under way.
+        said, _ = process.communicate(timeout=45)
     assert process.returncode == 130, said
     stand = {day for (day,) in plant.pipelines_own("select partition_date from raw.fetched_days")}
     assert plant.materialized_days() == stand
