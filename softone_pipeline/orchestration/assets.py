@@ -9,7 +9,7 @@ knows MaterializeResult without its type argument only.)
 import datetime as dt
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -65,24 +65,39 @@ def build_assets(settings: PipelineSettings, place: Placement) -> list[dg.Assets
     ]
 
 
+def _of_table(table: Table, settings: PipelineSettings, place: Placement) -> dict[str, Any]:
+    """What Dagster is told of every table alike."""
+    return {
+        "key": place.key(table),
+        "description": table.description,
+        "group_name": place.group(table.schema),
+        "owners": place.owners,
+        "metadata": definition_metadata(table, place, str(settings.duckdb_path)),
+    }
+
+
+def _table_asset(
+    table: Table, settings: PipelineSettings, place: Placement, **more: Any
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`@dg.asset` for one table."""
+    decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
+        **_of_table(table, settings, place), pool=WAREHOUSE_POOL, **more
+    )
+    return decorator
+
+
 def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=place.key(CUSTOMER_INVOICES),
-        description=CUSTOMER_INVOICES.description,
+    @_table_asset(
+        CUSTOMER_INVOICES,
+        settings,
+        place,
         partitions_def=daily_partitions(settings),
         # However long the range: Dagster's own command line loads ranges of no other policy, memory stays flat, and
         # the repetition of a run that was killed fetches and records only what is missing.
         backfill_policy=dg.BackfillPolicy.single_run(),
-        group_name=place.group("raw"),
         kinds={"duckdb", "json"},
-        owners=place.owners,
-        pool=WAREHOUSE_POOL,
         required_resource_keys={place.softone_key, place.warehouse_key},
-        metadata=definition_metadata(CUSTOMER_INVOICES, place, str(settings.duckdb_path)),
-        check_specs=[
-            *checks.declared_checks(CUSTOMER_INVOICES, place),
-            *checks.number_checks(CUSTOMER_INVOICES, place),
-        ],
+        check_specs=checks.check_specs(CUSTOMER_INVOICES, place),
     )
     def customer_invoices(
         context: dg.AssetExecutionContext,
@@ -110,10 +125,7 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
             if not failed:
                 with warehouse.get_connection() as connection:
                     stands = standing(connection, settings.company, asked)
-                    results = [
-                        *checks.declared_check_results(CUSTOMER_INVOICES, place, connection),
-                        *checks.number_check_results(CUSTOMER_INVOICES, place, connection, settings.company),
-                    ]
+                    results = checks.check_results(CUSTOMER_INVOICES, place, connection, settings.company)
         except SoftOneError as error:
             # First, for its advice counts: it ended the load, whatever single days had failed by then.
             failed.insert(0, error)
@@ -142,18 +154,15 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
 
 
 def _payment_status(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=place.key(PAYMENT_STATUS),
+    @_table_asset(
+        PAYMENT_STATUS,
+        settings,
+        place,
         # The invoices tell which dates to ask for.
         deps=[place.key(CUSTOMER_INVOICES)],
-        description=PAYMENT_STATUS.description,
-        group_name=place.group("raw"),
         kinds={"duckdb"},
-        owners=place.owners,
-        pool=WAREHOUSE_POOL,
         required_resource_keys={place.softone_key, place.warehouse_key},
-        metadata=definition_metadata(PAYMENT_STATUS, place, str(settings.duckdb_path)),
-        check_specs=[*checks.declared_checks(PAYMENT_STATUS, place), checks.search_check(PAYMENT_STATUS, place)],
+        check_specs=[*checks.check_specs(PAYMENT_STATUS, place), checks.search_check(PAYMENT_STATUS, place)],
         automation_condition=_when_fed_but_once_an_hour(),
     )
     def payment_status(
@@ -176,7 +185,7 @@ def _payment_status(settings: PipelineSettings, place: Placement) -> dg.AssetsDe
             return dg.MaterializeResult(
                 metadata=_payments_metadata(loaded, as_of) | cost,
                 check_results=[
-                    *checks.declared_check_results(PAYMENT_STATUS, place, connection),
+                    *checks.check_results(PAYMENT_STATUS, place, connection, settings.company),
                     checks.search_check_result(PAYMENT_STATUS, place, loaded, as_of),
                 ],
             )
@@ -191,22 +200,14 @@ def _core(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
         name=place.name("core"),
         specs=[
             dg.AssetSpec(
-                place.key(table),
+                **_of_table(table, settings, place),
                 deps=[place.key(CUSTOMER_INVOICES)],
-                description=table.description,
-                group_name=place.group("core"),
                 kinds={"duckdb", "sql"},
-                owners=place.owners,
-                metadata=definition_metadata(table, place, str(settings.duckdb_path)),
                 automation_condition=_when_fed(),
             )
             for table in tables
         ],
-        check_specs=[
-            spec
-            for table in tables
-            for spec in (*checks.declared_checks(table, place), *checks.number_checks(table, place))
-        ],
+        check_specs=[spec for table in tables for spec in checks.check_specs(table, place)],
         # Not `can_subset`: both are always written together, from one reading. (The sensor's runs would leave out their
         # checks besides, for Dagster holds those of a subset to be another's business.)
         pool=WAREHOUSE_POOL,
@@ -226,36 +227,27 @@ def _core(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
                         "invoices_refreshed": refreshed.invoices_refreshed,
                         **figures(table, connection, settings.company, settings.accounting_currency),
                     },
-                    check_results=[
-                        *checks.declared_check_results(table, place, connection),
-                        *checks.number_check_results(table, place, connection, settings.company),
-                    ],
+                    check_results=checks.check_results(table, place, connection, settings.company),
                 )
 
     return core
 
 
 def _mart(table: Table, settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=place.key(table),
+    @_table_asset(
+        table,
+        settings,
+        place,
         deps=[place.key(read) for read in _READS[table]],
-        description=table.description,
-        group_name=place.group("mart"),
         kinds={"duckdb", "sql"},
-        owners=place.owners,
-        pool=WAREHOUSE_POOL,
         required_resource_keys={place.warehouse_key},
-        metadata=definition_metadata(table, place, str(settings.duckdb_path)),
-        check_specs=[*checks.declared_checks(table, place), *checks.number_checks(table, place)],
+        check_specs=checks.check_specs(table, place),
         automation_condition=_when_fed(),
     )
     def mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         with place.warehouse(context).warehouse.transaction() as connection:
             rows = table.rebuild(connection)
-            results = [
-                *checks.declared_check_results(table, place, connection),
-                *checks.number_check_results(table, place, connection, settings.company),
-            ]
+            results = checks.check_results(table, place, connection, settings.company)
             metadata: dict[str, Any] = {
                 "dagster/row_count": rows,
                 **figures(table, connection, settings.company, settings.accounting_currency),

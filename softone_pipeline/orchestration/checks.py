@@ -29,11 +29,28 @@ TO_DO = "To do: "
 _OURS = "This is a defect of ours: report it with the rows that the check finds."
 
 
-def declared_checks(table: Table, place: Placement) -> list[dg.AssetCheckSpec]:
+def check_specs(table: Table, place: Placement) -> list[dg.AssetCheckSpec]:
+    """What follows from the table's declaration, and what its numbers should say (tables/checks)."""
+    key = place.key(table)
     required = ", ".join(column.name for column in table.columns if not column.nullable)
     return [
-        dg.AssetCheckSpec("not_null", asset=place.key(table), description=f"Never NULL: {required}."),
-        dg.AssetCheckSpec("unique", asset=place.key(table), description=f"One row per {', '.join(table.key)}."),
+        dg.AssetCheckSpec("not_null", asset=key, description=f"Never NULL: {required}."),
+        dg.AssetCheckSpec("unique", asset=key, description=f"One row per {', '.join(table.key)}."),
+        *(
+            dg.AssetCheckSpec(check.name, asset=key, description=check.holds, metadata={"query": check.select})
+            for check in CHECKS
+            if check.table is table
+        ),
+    ]
+
+
+def check_results(
+    table: Table, place: Placement, connection: duckdb.DuckDBPyConnection, company: str
+) -> list[dg.AssetCheckResult]:
+    """The results of `check_specs`."""
+    return [
+        *declared_check_results(table, place, connection),
+        *(_number_check_result(check, place, connection, company) for check in CHECKS if check.table is table),
     ]
 
 
@@ -58,21 +75,6 @@ def declared_check_results(
         )
         for name, count in table.violations(connection).items()
     ]
-
-
-def number_checks(table: Table, place: Placement) -> list[dg.AssetCheckSpec]:
-    """The checks on what the table's numbers say (tables/checks)."""
-    return [
-        dg.AssetCheckSpec(check.name, asset=place.key(table), description=check.holds, metadata={"query": check.select})
-        for check in CHECKS
-        if check.table is table
-    ]
-
-
-def number_check_results(
-    table: Table, place: Placement, connection: duckdb.DuckDBPyConnection, company: str
-) -> list[dg.AssetCheckResult]:
-    return [_number_check_result(check, place, connection, company) for check in CHECKS if check.table is table]
 
 
 def _number_check_result(
