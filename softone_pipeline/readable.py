@@ -29,6 +29,11 @@ def plural(count: int, one: str, many: str = "") -> str:
     return one if count == 1 else many or f"{one}s"
 
 
+def counted(count: int, one: str, many: str = "", *, swedish: bool = False) -> str:
+    """A count with its word: 1 day, 2 days. `swedish`: the count as Swedish readers write it."""
+    return f"{whole(count) if swedish else count} {plural(count, one, many)}"
+
+
 def short(value: float) -> str:
     """An axis label: 1,5 mn or 250 tusen, without unit of currency."""
     size = abs(value)

@@ -14,7 +14,7 @@ from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out
 from softone_pipeline.cli.days import Date, range_of_days
 from softone_pipeline.cli.progress import loading_progress
 from softone_pipeline.errors import WarehouseAccessError
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted
 from softone_pipeline.settings import ErpSettings, PipelineSettings
 
 if TYPE_CHECKING:
@@ -81,5 +81,4 @@ def report(outcome: BackfillOutcome, *, with_checks: bool = True) -> None:
             err.print("   … the others are named in the UI, under the asset's checks", soft_wrap=True)
         for line in to_do:
             err.print(f"   {line}", soft_wrap=True)
-    asked = outcome.days_asked
-    out.print(f"   {outcome.days_standing} of {asked} {plural(asked, 'day stands', 'days stand')}.")
+    out.print(f"   {outcome.days_standing} of {counted(outcome.days_asked, 'day stands', 'days stand')}.")

@@ -11,7 +11,7 @@ import click
 
 from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out, swedish
 from softone_pipeline.cli.upkeep import need_a_database
-from softone_pipeline.readable import moment, plural
+from softone_pipeline.readable import counted, moment
 from softone_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 
 def _size(manifest: Manifest) -> str:
-    rows, tables = manifest.row_count, len(manifest.rows)
-    return f"{swedish(rows)} {plural(rows, 'row')} of {tables} {plural(tables, 'table')}"
+    return f"{counted(manifest.row_count, 'row', swedish=True)} of {counted(len(manifest.rows), 'table')}"
 
 
 @click.command()

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from softone_pipeline.cli.console import marked, out
 from softone_pipeline.errors import SettingProblem, SettingsError
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted
 from softone_pipeline.settings import ErpSettings, PipelineSettings, dagster_home, variable_name
 
 
@@ -53,7 +53,7 @@ def check(as_json: bool) -> None:
         marked(
             "green",
             "✓",
-            f"{report.path} answered with {report.invoices} {plural(report.invoices, 'invoice')} for {report.first_day} to {report.last_day}.",
+            f"{report.path} answered with {counted(report.invoices, 'invoice')} for {report.first_day} to {report.last_day}.",
         ),
         soft_wrap=True,
     )

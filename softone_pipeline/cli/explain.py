@@ -20,7 +20,7 @@ from softone_pipeline.cli.console import (
     print_table,
     swedish,
 )
-from softone_pipeline.readable import moment, plural
+from softone_pipeline.readable import counted, moment
 from softone_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def vat(month: str, vat_class: str | None, *, status: str, largest: int, show_al
     )  # fmt: skip
     if day is not None and not found.invoices:
         out.print(
-            f"Nothing is on this line: {facts['days_fetched']} {plural(facts['days_fetched'], 'day of the month has', 'days of the month have')} been fetched."
+            f"Nothing is on this line: {counted(facts['days_fetched'], 'day of the month has', 'days of the month have')} been fetched."
         )
     _print_invoices(
         found.invoices,
@@ -267,8 +267,8 @@ def _print_invoices(
     rows = [tuple(str(i[c]) if c == "invoice_id" else i[c] for c in columns) for i in shown]
     if rest:
         left = {name: sum((i[name] for i in rest if i[name] is not None), Decimal(0)) for name in sums}
-        rows.append((f"{len(rest)} {plural(len(rest), 'other')}", *(left.get(name, "") for name in columns[1:])))
-    print_table(f"{len(invoices)} {plural(len(invoices), 'invoice')}, the largest first", columns, rows)
+        rows.append((counted(len(rest), "other"), *(left.get(name, "") for name in columns[1:])))
+    print_table(f"{counted(len(invoices), 'invoice')}, the largest first", columns, rows)
     if rest:
         out.print("--all lists every one.")
     if shown:
@@ -281,7 +281,7 @@ def _finish(found: Explanation) -> None:
             marked(
                 "green",
                 "✓",
-                f"Residual {swedish(Decimal('0.00'))}: every figure is explained to the öre ({len(found.residuals)} {plural(len(found.residuals), 'comparison')}).",
+                f"Residual {swedish(Decimal('0.00'))}: every figure is explained to the öre ({counted(len(found.residuals), 'comparison')}).",
             )
         )
         return

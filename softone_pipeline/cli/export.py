@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from softone_pipeline.cli.console import out, swedish
-from softone_pipeline.readable import plural
+from softone_pipeline.cli.console import out
+from softone_pipeline.readable import counted
 from softone_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
@@ -77,18 +77,16 @@ def export(
         }
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
-    out.print(
-        f"{target}: {swedish(written.rows)} {plural(written.rows, 'row')}, {written.columns} {plural(written.columns, 'column')}.",
-        soft_wrap=True,
-    )
+    rows, columns = counted(written.rows, "row", swedish=True), counted(written.columns, "column")
+    out.print(f"{target}: {rows}, {columns}.", soft_wrap=True)
     if written.guarded:
         out.print(
-            f"   {written.guarded} {plural(written.guarded, 'text begins', 'texts begin')} like a formula and got an apostrophe "
+            f"   {counted(written.guarded, 'text begins', 'texts begin')} like a formula and got an apostrophe "
             "in front (--as-is leaves it out)."
         )
     if written.as_text:
         out.print(
-            f"   {written.as_text} {plural(written.as_text, 'number has', 'numbers have')} more than 15 digits and became text: "
+            f"   {counted(written.as_text, 'number has', 'numbers have')} more than 15 digits and became text: "
             "Excel would round."
         )
     out.print(f"   Remembered in {registry}.", soft_wrap=True)

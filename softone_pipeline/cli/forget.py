@@ -13,7 +13,7 @@ import duckdb
 from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out, print_table
 from softone_pipeline.cli.upkeep import confirm, need_a_database
 from softone_pipeline.errors import SettingProblem, SettingsError
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted
 from softone_pipeline.settings import PipelineSettings, dagster_home
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def forget(customer_nr: str, *, dry_run: bool, yes: bool) -> None:
         return
     if not yes:
         confirm(
-            f"Forget customer {customer_nr} of {settings.company}, {found.versions} {plural(found.versions, 'version')} of invoices?"
+            f"Forget customer {customer_nr} of {settings.company}, {counted(found.versions, 'version')} of invoices?"
         )
     with warehouse.transaction() as connection:
         done = _forget(connection, settings, customer_nr)

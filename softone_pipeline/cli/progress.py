@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from softone_pipeline.cli.console import err, swedish
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted, plural
 
 
 @contextmanager
@@ -69,11 +69,11 @@ class _ProgressHandler(logging.Handler):
         seconds = max(time.monotonic() - self._started, 0.001)
         per_second = round(self._invoices / seconds)
         rate = swedish(per_second)
-        invoices = f"{swedish(self._invoices)} {plural(self._invoices, 'invoice')}"
+        invoices = counted(self._invoices, "invoice", swedish=True)
         self._progress.update(self._task, advance=days, invoices=invoices, rate=rate)
         if self._progress.disable:
             left = (self._days - self._days_done) * seconds / self._days_done
-            of_days = f"{self._days_done} of {self._days} {plural(self._days, 'day')}"
+            of_days = f"{self._days_done} of {counted(self._days, 'day')}"
             how_far = f"{of_days}, {rate} {plural(per_second, 'invoice')}/s, {_span(left)} left"
             err.print(f"   {record.getMessage()} ({how_far})", soft_wrap=True)
 

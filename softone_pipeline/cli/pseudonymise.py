@@ -6,7 +6,7 @@ import click
 
 from softone_pipeline.cli.console import out
 from softone_pipeline.cli.upkeep import confirm
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted
 from softone_pipeline.settings import PipelineSettings
 
 
@@ -36,7 +36,5 @@ def pseudonymise(*, yes: bool) -> None:
         privacy.note(connection, settings.company, hide)
         rebuild_derived(connection, settings)
     rewrite_and_publish(warehouse, settings)
-    out.print(
-        f"{versions} {plural(versions, 'version')} and {quarantined} {plural(quarantined, 'payload')} in quarantine were pseudonymised."
-    )
+    out.print(f"{counted(versions, 'version')} and {counted(quarantined, 'payload')} in quarantine were pseudonymised.")
     out.print("Dagster's history and exported files are as they were: see softone_pipeline/docs/privacy.md.")

@@ -13,7 +13,7 @@ import click
 from softone_pipeline.cli.console import EXIT_FAILED, err, out, print_json, print_table
 from softone_pipeline.cli.days import Date
 from softone_pipeline.cli.explain import parse_month
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 
 
@@ -153,12 +153,12 @@ def _print(settings: PipelineSettings, month: dt.date, found: Any, others: int) 
         )
     if found.days_not_fetched:
         err.print(
-            f"{found.days_not_fetched} {plural(found.days_not_fetched, 'day of the month has', 'days of the month have')} never "
+            f"{counted(found.days_not_fetched, 'day of the month has', 'days of the month have')} never "
             "been fetched: run softone backfill first.",
             soft_wrap=True,
         )
     if others:
-        out.print(f"{others} {plural(others, 'line of another account was', 'lines of other accounts were')} left out.")
+        out.print(f"{counted(others, 'line of another account was', 'lines of other accounts were')} left out.")
     if not found.ties:
         err.print(
             "Not everything ties. Go on with: softone explain vat|invoice …, softone verify --from … --to …",

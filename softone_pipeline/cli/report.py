@@ -11,7 +11,7 @@ import click
 
 from softone_pipeline.cli.console import out
 from softone_pipeline.cli.days import Date
-from softone_pipeline.readable import moment, plural
+from softone_pipeline.readable import counted, moment
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 
 
@@ -53,7 +53,7 @@ def report(target: Path | None, since: dt.datetime | None, language: Literal["sv
         click.echo(json.dumps(facts, ensure_ascii=False))
         return
     out.print(
-        f"{written.path}: {written.changes} {plural(written.changes, 'change')} since "
-        f"{moment(written.since)}, {written.failed_checks} {plural(written.failed_checks, 'check')} to look at.",
+        f"{written.path}: {counted(written.changes, 'change')} since "
+        f"{moment(written.since)}, {counted(written.failed_checks, 'check')} to look at.",
         soft_wrap=True,
     )

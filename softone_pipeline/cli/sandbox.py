@@ -8,7 +8,7 @@ import click
 from rich.table import Table as RichTable
 
 from softone_pipeline.cli.console import out
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted
 from softone_pipeline.settings import stockholm_today
 
 # Where the sandbox answers unless told otherwise, so that the demo's .env keeps pointing at it.
@@ -69,11 +69,8 @@ def sandbox(port: int, seed: int, days: int, invoices_per_day: float, faults: tu
         server.start()
     except OSError as error:
         raise click.ClickException(f"Port {port} cannot be used: {error.strerror}. Give another with --port.") from None
-    count = len(company.invoices())
-    out.print(
-        f"A pretend SoftOne GO with {count} {plural(count, 'invoice')}. Settings that reach it:",
-        soft_wrap=True,
-    )
+    invoices = counted(len(company.invoices()), "invoice")
+    out.print(f"A pretend SoftOne GO with {invoices}. Settings that reach it:", soft_wrap=True)
     for name, value in DEFAULT.environment(server.base_url).items():
         out.print(f"  export {name}={value}", soft_wrap=True)
     server.serve_forever()

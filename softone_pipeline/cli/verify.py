@@ -11,7 +11,7 @@ import click
 
 from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out, print_json, print_table
 from softone_pipeline.cli.days import Date, range_of_days
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted
 from softone_pipeline.settings import ErpSettings, PipelineSettings
 
 _MOST_DAYS_SHOWN = 62
@@ -108,11 +108,8 @@ def _print(company: str, days: list[Any]) -> None:
             err.print(
                 marked("bold yellow", f"{finding.day} {finding.kind}:", f"{which}: {finding.says}."), soft_wrap=True
             )
-    matched = sum(day.matched or 0 for day in days)
-    out.print(
-        f"{summary(days)}. {matched} {plural(matched, 'invoice is', 'invoices are')} the same, byte for byte, here and in the ERP.",
-        soft_wrap=True,
-    )
+    matched = counted(sum(day.matched or 0 for day in days), "invoice is", "invoices are")
+    out.print(f"{summary(days)}. {matched} the same, byte for byte, here and in the ERP.", soft_wrap=True)
 
 
 def _known(value: int | Decimal | None) -> int | Decimal | str:

@@ -25,7 +25,7 @@ from softone_pipeline.orchestration.backfill import failure_sentence
 from softone_pipeline.orchestration.checks import TO_DO
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.verification import verified
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted
 from softone_pipeline.settings import PipelineSettings, is_loopback
 from softone_pipeline.softone.transport import open_transport, silence_urls
 from softone_pipeline.tables.freshness import Freshness, freshness
@@ -133,7 +133,7 @@ def freshness_check(settings: PipelineSettings, place: Placement) -> dg.AssetChe
         asset=place.published,
         name=place.freshness.name,
         description=(
-            f"Yesterday is in the copy, and something was fetched within {settings.stale_after_hours} {plural(settings.stale_after_hours, 'hour')}. "
+            f"Yesterday is in the copy, and something was fetched within {counted(settings.stale_after_hours, 'hour')}. "
             "Looked at every hour."
         ),
     )

@@ -21,7 +21,7 @@ from softone_pipeline.orchestration.metadata import definition_metadata, figures
 from softone_pipeline.orchestration.partitions import daily_partitions, days
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.resources import WarehouseResource
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted
 from softone_pipeline.report import report_path, write_report
 from softone_pipeline.settings import PipelineSettings, end_of, stockholm_today
 from softone_pipeline.softone import Traffic
@@ -425,7 +425,7 @@ def _report_and_fail(
     # The cause is left out: its traceback would only repeat the sentence.
     raise dg.Failure(
         description=(
-            f"{len(standing_days)} of {asked_count} {plural(asked_count, 'day stands', 'days stand')}. What failed:\n{reasons}\n"
+            f"{len(standing_days)} of {counted(asked_count, 'day stands', 'days stand')}. What failed:\n{reasons}\n"
             f"To do: {to_do} Only the days that are missing are asked for again by Re-execute from failure."
         ),
         metadata={"days_standing": len(standing_days), "days_asked": asked_count},

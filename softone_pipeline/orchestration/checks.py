@@ -12,7 +12,7 @@ import dagster as dg
 import duckdb
 
 from softone_pipeline.orchestration.placement import Placement
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted, plural
 from softone_pipeline.tables.checks import CHECKS, Check
 from softone_pipeline.tables.raw.payments import PaymentsLoaded
 from softone_pipeline.warehouse import Table
@@ -69,7 +69,7 @@ def declared_check_results(
             asset_key=place.key(table),
             check_name=name,
             passed=count == 0,
-            description=f"{count} {plural(count, *sentences[name])} in {table.qualified_name}."
+            description=f"{counted(count, *sentences[name])} in {table.qualified_name}."
             + (f"\n{TO_DO}{_OURS}" if count else ""),
             metadata={"violations": count},
         )
@@ -130,7 +130,7 @@ def search_check_result(
         more = [f"and {count - _SHOWN} more"] if count > _SHOWN else []
         sentence = "\n".join(
             [
-                f"Payments of {count} {plural(count, 'invoice')} cannot be read exactly and are unknown:",
+                f"Payments of {counted(count, 'invoice')} cannot be read exactly and are unknown:",
                 *loaded.unreadable[:_SHOWN],
                 *more,
             ]
@@ -138,8 +138,7 @@ def search_check_result(
         to_do = "Correct those invoices in the ERP, then materialize this again."
     else:
         sentence = (
-            f"Search answered for {loaded.answered} {plural(loaded.answered, 'invoice')} "
-            f"in {loaded.requests} {plural(loaded.requests, 'request')}."
+            f"Search answered for {counted(loaded.answered, 'invoice')} in {counted(loaded.requests, 'request')}."
         )
         to_do = None
     return dg.AssetCheckResult(
