@@ -9,7 +9,7 @@ knows MaterializeResult without its type argument only.)
 import datetime as dt
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -17,14 +17,22 @@ import dagster as dg
 from softone_pipeline.errors import SoftOneError, WarehouseError, told_together
 from softone_pipeline.orchestration import checks
 from softone_pipeline.orchestration.instance import WAREHOUSE_POOL
-from softone_pipeline.orchestration.metadata import definition_metadata, figures, money, open_with, preview
+from softone_pipeline.orchestration.metadata import (
+    day_metadata,
+    definition_metadata,
+    figures,
+    open_with,
+    payments_metadata,
+    preview,
+    traffic_metadata,
+)
 from softone_pipeline.orchestration.partitions import daily_partitions, days
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.resources import WarehouseResource
+from softone_pipeline.orchestration.schedules import when_fed, when_fed_but_once_an_hour
 from softone_pipeline.readable import counted
 from softone_pipeline.report import report_path, write_report
 from softone_pipeline.settings import PipelineSettings, end_of, stockholm_today
-from softone_pipeline.softone import Traffic
 from softone_pipeline.tables import MART_TABLES
 from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
 from softone_pipeline.tables.core.invoices import INVOICES
@@ -37,10 +45,12 @@ from softone_pipeline.tables.raw.fetched_days import FETCHED_DAYS
 from softone_pipeline.tables.raw.landing import DayLanded
 from softone_pipeline.tables.raw.loading import load_days
 from softone_pipeline.tables.raw.payment_status import PAYMENT_STATUS
-from softone_pipeline.tables.raw.payments import PaymentsLoaded, last_complete_search, load_payments
+from softone_pipeline.tables.raw.payments import last_complete_search, load_payments
 from softone_pipeline.tables.raw.pseudonymising import Privacy
 from softone_pipeline.tables.raw.standing import DayStanding, standing
 from softone_pipeline.warehouse import Table, publish
+
+_Landed = Mapping[dt.date, DayLanded]
 
 _READS: dict[Table, tuple[Table, ...]] = {
     VAT_SUMMARY: (INVOICES, INVOICE_ROWS),
@@ -103,7 +113,7 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
         context: dg.AssetExecutionContext,
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]
         softone, warehouse = place.softone(context), place.warehouse(context)
-        asked = days(context.partition_keys)
+        currency, asked = settings.accounting_currency, days(context.partition_keys)
         already_landed = _landed_by_failed_parents(context, warehouse, settings.company)
         landed: dict[dt.date, DayLanded] = {}
         failed: list[SoftOneError] = []
@@ -121,7 +131,7 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
                 ):
                     landed |= {day.day: day for day in batch.days}
                     failed += batch.failed
-                cost = _traffic_metadata(client.traffic, time.monotonic() - began)
+                cost = traffic_metadata(client.traffic, time.monotonic() - began)
             if not failed:
                 with warehouse.get_connection() as connection:
                     stands = standing(connection, settings.company, asked)
@@ -132,21 +142,15 @@ def _customer_invoices(settings: PipelineSettings, place: Placement) -> dg.Asset
         except BaseException:
             # Not foreseen, or the run was stopped, so it goes on as it is; but what stands is known to Dagster first, or
             # nothing would refresh the tables. Without amounts: whoever stops a run does not wait for a database.
-            _record(
-                context,
-                {day: _day_metadata(outcome, None, settings.accounting_currency) for day, outcome in landed.items()},
-            )
+            _record(context, landed, {}, currency)
             raise
         if failed:
-            _report_and_fail(
-                context,
-                _days_metadata(warehouse, settings, landed, failed),
-                failed,
-                asked_count=len(asked),
-                to_do=settings.with_own_names(failed[0].to_do),
-            )
+            _record(context, landed, _standing_beside_failures(warehouse, settings.company, landed, failed), currency)
+            to_do = settings.with_own_names(failed[0].to_do)
+            # The cause is left out: its traceback would only repeat the sentence.
+            raise _failure(failed, days_standing=len(landed), days_asked=len(asked), to_do=to_do) from None
         for day in asked:
-            metadata = _day_metadata(landed.get(day), stands[day], settings.accounting_currency)
+            metadata = day_metadata(landed.get(day), stands[day], currency)
             context.add_asset_metadata(metadata, partition_key=day.isoformat())
         return dg.MaterializeResult(metadata=cost, check_results=results)
 
@@ -163,7 +167,7 @@ def _payment_status(settings: PipelineSettings, place: Placement) -> dg.AssetsDe
         kinds={"duckdb"},
         required_resource_keys={place.softone_key, place.warehouse_key},
         check_specs=[*checks.check_specs(PAYMENT_STATUS, place), checks.search_check(PAYMENT_STATUS, place)],
-        automation_condition=_when_fed_but_once_an_hour(),
+        automation_condition=when_fed_but_once_an_hour(),
     )
     def payment_status(
         context: dg.AssetExecutionContext,
@@ -179,11 +183,11 @@ def _payment_status(settings: PipelineSettings, place: Placement) -> dg.AssetsDe
                 run_id=context.run.run_id,
                 today=stockholm_today(),
             )
-            cost = _traffic_metadata(client.traffic, time.monotonic() - began)
+            cost = traffic_metadata(client.traffic, time.monotonic() - began)
         with warehouse.get_connection() as connection:
             as_of = last_complete_search(connection, settings.company)
             return dg.MaterializeResult(
-                metadata=_payments_metadata(loaded, as_of) | cost,
+                metadata=payments_metadata(loaded, as_of) | cost,
                 check_results=[
                     *checks.check_results(PAYMENT_STATUS, place, connection, settings.company),
                     checks.search_check_result(PAYMENT_STATUS, place, loaded, as_of),
@@ -203,7 +207,7 @@ def _core(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
                 **_of_table(table, settings, place),
                 deps=[place.key(CUSTOMER_INVOICES)],
                 kinds={"duckdb", "sql"},
-                automation_condition=_when_fed(),
+                automation_condition=when_fed(),
             )
             for table in tables
         ],
@@ -242,7 +246,7 @@ def _mart(table: Table, settings: PipelineSettings, place: Placement) -> dg.Asse
         kinds={"duckdb", "sql"},
         required_resource_keys={place.warehouse_key},
         check_specs=checks.check_specs(table, place),
-        automation_condition=_when_fed(),
+        automation_condition=when_fed(),
     )
     def mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         with place.warehouse(context).warehouse.transaction() as connection:
@@ -275,7 +279,7 @@ def _published(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinit
             "path": dg.MetadataValue.path(str(settings.duckdb_path)),
             "open_with": open_with(f'duckdb -readonly {settings.duckdb_path} -c "show all tables"'),
         },
-        automation_condition=_when_fed(),
+        automation_condition=when_fed(),
     )
     def database(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         warehouse = place.warehouse(context)
@@ -308,7 +312,7 @@ def _report(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition
             "path": dg.MetadataValue.path(str(report_path(settings))),
             "open_with": open_with(f"python -m webbrowser {report_path(settings)}"),
         },
-        automation_condition=_when_fed(),
+        automation_condition=when_fed(),
     )
     def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         written = write_report(place.warehouse(context).placed(settings))
@@ -323,37 +327,6 @@ def _report(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition
         )
 
     return report
-
-
-def _when_fed() -> dg.AutomationCondition[Any]:
-    """When something upstream is newer and nothing upstream is under way, even if some days never came.
-
-    `eager()` would wait for every upstream partition, and so for ever after one day that failed. Each `since` has
-    one plain condition on either side: only then does Dagster compare times to the second, and without that a
-    load that ends between two ticks, after a refresh in the same half minute, would never be passed on.
-    """
-    condition = dg.AutomationCondition
-    fed = condition.any_deps_match(condition.newly_updated())
-    is_older = fed.since(condition.newly_updated())
-    # Whatever was loaded before the sensor looked for the first time.
-    is_first = condition.missing() & condition.any_deps_match(~condition.missing())
-    # A refresh that failed is not asked for again at every tick, but when there is something new.
-    was_asked_for = condition.newly_requested().since(fed)
-    return (
-        (((is_older | is_first) & ~was_asked_for) | condition.any_deps_match(condition.will_be_requested()))
-        & ~condition.any_deps_in_progress()
-        & ~condition.in_progress()
-    ).with_label("when_fed")
-
-
-def _when_fed_but_once_an_hour() -> dg.AutomationCondition[Any]:
-    """As `_when_fed`, for what asks the ERP: days loaded one by one in the UI are followed by one search an hour.
-
-    Whoever wants it sooner presses Materialize, and a full run or `softone backfill` searches every time.
-    """
-    condition = dg.AutomationCondition
-    searched_this_hour = condition.newly_updated().since(condition.cron_tick_passed("0 * * * *"))
-    return (_when_fed() & ~searched_this_hour).with_label("when_fed_but_once_an_hour")
 
 
 def _landed_by_failed_parents(
@@ -389,90 +362,32 @@ def _goes_on_from_its_parent(run: dg.DagsterRun) -> bool:
     return run.tags.get("dagster/is_resume_retry") == "true" or "dagster/retry_number" in run.tags
 
 
-def _days_metadata(
-    warehouse: WarehouseResource,
-    settings: PipelineSettings,
-    landed: dict[dt.date, DayLanded],
-    failed: Sequence[SoftOneError],
-) -> dict[dt.date, dict[str, int | str]]:
-    """What to record of the days that stand when others failed; without amounts where it was the database that failed."""
-    stands: dict[dt.date, DayStanding] = {}
-    if landed and not any(isinstance(error, WarehouseError) for error in failed):
-        with warehouse.get_connection() as connection:
-            stands = standing(connection, settings.company, landed)
-    return {
-        day: _day_metadata(outcome, stands.get(day), settings.accounting_currency) for day, outcome in landed.items()
-    }
+def _standing_beside_failures(
+    warehouse: WarehouseResource, company: str, landed: _Landed, failed: Sequence[SoftOneError]
+) -> dict[dt.date, DayStanding]:
+    """What stands for the days that landed though others failed; nothing where it was the database that failed."""
+    if not landed or any(isinstance(error, WarehouseError) for error in failed):
+        return {}
+    with warehouse.get_connection() as connection:
+        return standing(connection, company, landed)
 
 
-def _record(context: dg.AssetExecutionContext, standing_days: dict[dt.date, dict[str, int | str]]) -> None:
-    """Record the days that stand: a failed run over a range records nothing of itself."""
-    for day, metadata in sorted(standing_days.items()):
+def _record(
+    context: dg.AssetExecutionContext, landed: _Landed, stands: Mapping[dt.date, DayStanding], currency: str
+) -> None:
+    """Record the days that landed, so that a re-run from failure repeats only the others: a failed run records nothing."""
+    for day, outcome in sorted(landed.items()):
+        metadata = day_metadata(outcome, stands.get(day), currency)
         context.log_event(dg.AssetMaterialization(context.asset_key, partition=day.isoformat(), metadata=metadata))
 
 
-def _report_and_fail(
-    context: dg.AssetExecutionContext,
-    standing_days: dict[dt.date, dict[str, int | str]],
-    failed: Sequence[SoftOneError],
-    *,
-    asked_count: int,
-    to_do: str,
-) -> None:
-    """Record the days that stand, so that a re-run from failure repeats only the others, and fail by name."""
-    _record(context, standing_days)
+def _failure(failed: Sequence[SoftOneError], *, days_standing: int, days_asked: int, to_do: str) -> dg.Failure:
     reasons = "\n".join(map(str, told_together(failed)))
-    # The cause is left out: its traceback would only repeat the sentence.
-    raise dg.Failure(
+    return dg.Failure(
         description=(
-            f"{len(standing_days)} of {counted(asked_count, 'day stands', 'days stand')}. What failed:\n{reasons}\n"
+            f"{days_standing} of {counted(days_asked, 'day stands', 'days stand')}. What failed:\n{reasons}\n"
             f"To do: {to_do} Only the days that are missing are asked for again by Re-execute from failure."
         ),
-        metadata={"days_standing": len(standing_days), "days_asked": asked_count},
+        metadata={"days_standing": days_standing, "days_asked": days_asked},
         allow_retries=False,
-    ) from None
-
-
-def _day_metadata(outcome: DayLanded | None, stands: DayStanding | None, currency: str) -> dict[str, int | str]:
-    """What came for the day, and what now stands for it: its counted invoices and their sum, VAT included."""
-    came: dict[str, int | str] = {"note": "fetched by the failed run that this run repeats"}
-    if outcome is not None:
-        came = {
-            "dagster/partition_row_count": outcome.received,
-            "received": outcome.received,
-            "new": outcome.new,
-            "changed": outcome.changed,
-            "redated": outcome.redated,
-            "returned": outcome.returned,
-            "missing": outcome.missing,
-            "quarantined": outcome.quarantined,
-        }
-    if stands is None:
-        return came
-    return came | {"counted": stands.invoices} | money("invoiced", stands.total_amount, currency)
-
-
-def _traffic_metadata(traffic: Traffic, seconds: float) -> dict[str, int | float]:
-    """What the whole run cost on the wire; a range is one run, so each of its days says the same."""
-    return {
-        "run_requests": traffic.requests,
-        "run_retries": traffic.retries,
-        "run_bytes_received": traffic.bytes_received,
-        "run_seconds": round(seconds, 1),
-    }
-
-
-def _payments_metadata(loaded: PaymentsLoaded, as_of: dt.date | None) -> dict[str, Any]:
-    return {
-        "answered": loaded.answered,
-        "new": loaded.new,
-        "changed": loaded.changed,
-        "ended": loaded.ended,
-        "unanswered": loaded.unanswered,
-        "cut_days": [day.isoformat() for day in loaded.cut_days],
-        "unreadable": len(loaded.unreadable),
-        "failed_windows": len(loaded.failed),
-        "is_complete": loaded.is_complete,
-        "as_of": as_of.isoformat() if as_of else "never",
-        "reason": loaded.reason or "",
-    }
+    )

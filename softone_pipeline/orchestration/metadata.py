@@ -1,7 +1,8 @@
-"""What the UI shows of a table, from its declaration."""
+"""What the UI shows: of a table by its declaration, and of what a run has made of it."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -10,6 +11,7 @@ import dagster as dg
 import duckdb
 
 from softone_pipeline.orchestration.placement import Placement
+from softone_pipeline.softone import Traffic
 from softone_pipeline.tables import MART_TABLES
 from softone_pipeline.tables.core.invoice_rows import INVOICE_ROWS
 from softone_pipeline.tables.core.invoices import INVOICES
@@ -18,7 +20,10 @@ from softone_pipeline.tables.mart.customer_balance import CUSTOMER_BALANCE
 from softone_pipeline.tables.mart.vat_return_draft import VAT_RETURN_DRAFT
 from softone_pipeline.tables.mart.vat_summary import VAT_SUMMARY
 from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
+from softone_pipeline.tables.raw.landing import DayLanded
 from softone_pipeline.tables.raw.payment_status import PAYMENT_STATUS
+from softone_pipeline.tables.raw.payments import PaymentsLoaded
+from softone_pipeline.tables.raw.standing import DayStanding
 from softone_pipeline.warehouse import Table
 
 # The tables that are assets. The others are written along with one of these.
@@ -159,3 +164,48 @@ def preview(table: Table, connection: duckdb.DuckDBPyConnection) -> dict[str, dg
         *(["" if value is None else str(value) for value in row] for row in found.fetchall()),
     ]
     return {"preview": dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))}
+
+
+def day_metadata(outcome: DayLanded | None, stands: DayStanding | None, currency: str) -> dict[str, int | str]:
+    """What came for the day, and what now stands for it: its counted invoices and their sum, VAT included."""
+    came: dict[str, int | str] = {"note": "fetched by the failed run that this run repeats"}
+    if outcome is not None:
+        came = {
+            "dagster/partition_row_count": outcome.received,
+            "received": outcome.received,
+            "new": outcome.new,
+            "changed": outcome.changed,
+            "redated": outcome.redated,
+            "returned": outcome.returned,
+            "missing": outcome.missing,
+            "quarantined": outcome.quarantined,
+        }
+    if stands is None:
+        return came
+    return came | {"counted": stands.invoices} | money("invoiced", stands.total_amount, currency)
+
+
+def traffic_metadata(traffic: Traffic, seconds: float) -> dict[str, int | float]:
+    """What the whole run cost on the wire; a range is one run, so each of its days says the same."""
+    return {
+        "run_requests": traffic.requests,
+        "run_retries": traffic.retries,
+        "run_bytes_received": traffic.bytes_received,
+        "run_seconds": round(seconds, 1),
+    }
+
+
+def payments_metadata(loaded: PaymentsLoaded, as_of: dt.date | None) -> dict[str, Any]:
+    return {
+        "answered": loaded.answered,
+        "new": loaded.new,
+        "changed": loaded.changed,
+        "ended": loaded.ended,
+        "unanswered": loaded.unanswered,
+        "cut_days": [day.isoformat() for day in loaded.cut_days],
+        "unreadable": len(loaded.unreadable),
+        "failed_windows": len(loaded.failed),
+        "is_complete": loaded.is_complete,
+        "as_of": as_of.isoformat() if as_of else "never",
+        "reason": loaded.reason or "",
+    }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -43,6 +44,37 @@ def build_sensor(assets: Sequence[dg.AssetsDefinition], place: Placement) -> dg.
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Refreshes payments, core, marts and the copy when raw has moved on outside a full run.",
     )
+
+
+def when_fed() -> dg.AutomationCondition[Any]:
+    """When something upstream is newer and nothing upstream is under way, even if some days never came.
+
+    `eager()` would wait for every upstream partition, and so for ever after one day that failed. Each `since` has
+    one plain condition on either side: only then does Dagster compare times to the second, and without that a
+    load that ends between two ticks, after a refresh in the same half minute, would never be passed on.
+    """
+    condition = dg.AutomationCondition
+    fed = condition.any_deps_match(condition.newly_updated())
+    is_older = fed.since(condition.newly_updated())
+    # Whatever was loaded before the sensor looked for the first time.
+    is_first = condition.missing() & condition.any_deps_match(~condition.missing())
+    # A refresh that failed is not asked for again at every tick, but when there is something new.
+    was_asked_for = condition.newly_requested().since(fed)
+    return (
+        (((is_older | is_first) & ~was_asked_for) | condition.any_deps_match(condition.will_be_requested()))
+        & ~condition.any_deps_in_progress()
+        & ~condition.in_progress()
+    ).with_label("when_fed")
+
+
+def when_fed_but_once_an_hour() -> dg.AutomationCondition[Any]:
+    """As `when_fed`, for what asks the ERP: days loaded one by one in the UI are followed by one search an hour.
+
+    Whoever wants it sooner presses Materialize, and a full run or `softone backfill` searches every time.
+    """
+    condition = dg.AutomationCondition
+    searched_this_hour = condition.newly_updated().since(condition.cron_tick_passed("0 * * * *"))
+    return (when_fed() & ~searched_this_hour).with_label("when_fed_but_once_an_hour")
 
 
 def build_schedules(
@@ -92,8 +124,7 @@ def _reread_older_days(settings: PipelineSettings, place: Placement, cron: str) 
     )
     def reread_older_days(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         today = context.scheduled_execution_time.astimezone(STOCKHOLM).date()
-        ranges = list(older_ranges(settings, today))
-        for first, last in ranges:
+        for first, last in older_ranges(settings, today):
             yield dg.RunRequest(run_key=f"reread {today} {first}", tags=range_tags(first, last))
 
     return reread_older_days
