@@ -146,21 +146,14 @@ def freshness_check(settings: PipelineSettings, place: Placement) -> dg.AssetChe
     return yesterday_is_here
 
 
-def failure_alert(
-    settings: PipelineSettings,
-    run: dg.DagsterRun,
-    failures: Sequence[str],
-    dagster_says: str,
-    *,
-    verifies: bool = False,
-    is_tried_again: bool = False,
+def _failure_alert(
+    settings: PipelineSettings, run: dg.DagsterRun, told: str, *, verifies: bool, is_tried_again: bool
 ) -> Alert:
     first, last = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
     days = f"{first} to {last}" if first and last else run.tags.get("dagster/partition", "no particular days")
     what = ("verifying against the ERP" if verifies else "a run") + " failed"
     if is_tried_again:
         what += " and is tried again"
-    told = "\n".join(failures) or dagster_says
     whole = "Verifying changes nothing." if verifies else "What was written is whole."
     if is_tried_again:
         to_do = (
@@ -174,27 +167,11 @@ def failure_alert(
             f'see {run.run_id} under Runs, mend the cause, then "Re-execute from failure": only the days that are '
             "missing are asked for again."
         )
-    return Alert(
-        company=settings.company,
-        title=f"SoftOne, company {settings.company}: {what}" + ("" if verifies else f" ({days})"),
-        text=f"{_cut(told)}\n{whole} {TO_DO}{to_do}",
-    )
+    return _alert(settings, what if verifies else f"{what} ({days})", f"{_cut(told)}\n{whole} {TO_DO}{to_do}")
 
 
-def stale_alert(settings: PipelineSettings, found: Freshness) -> Alert:
-    return Alert(
-        company=settings.company,
-        title=f"SoftOne, company {settings.company}: the published data is stale",
-        text=_with_to_do(found),
-    )
-
-
-def not_whole_alert(settings: PipelineSettings, says: str) -> Alert:
-    return Alert(
-        company=settings.company,
-        title=f"SoftOne, company {settings.company}: verified days are not whole",
-        text=_cut(says),
-    )
+def _alert(settings: PipelineSettings, what: str, text: str) -> Alert:
+    return Alert(settings.company, f"SoftOne, company {settings.company}: {what}", text)
 
 
 def _cut(text: str) -> str:
@@ -220,14 +197,10 @@ def _run_failed(
         verifies = _verifies(run, place)
         if not verifies and run.job_name != place.name("refresh") and not (run.asset_selection or frozenset()) & ours:
             return
-        alert = failure_alert(
-            settings,
-            run,
-            [failure_sentence(event) for event in context.get_step_failure_events()],
-            context.failure_event.message or "The run failed.",
-            verifies=verifies,
-            is_tried_again=_is_tried_again(context.instance, run),
-        )
+        told = "\n".join(map(failure_sentence, context.get_step_failure_events()))
+        told = told or context.failure_event.message or "The run failed."
+        is_tried_again = _is_tried_again(context.instance, run)
+        alert = _failure_alert(settings, run, told, verifies=verifies, is_tried_again=is_tried_again)
         _raise_first(_tell(alert, tell))
 
     return alert_when_a_run_fails
@@ -261,7 +234,7 @@ def _days_are_not_whole(settings: PipelineSettings, place: Placement, tell: Sequ
             event = record.event_log_entry.dagster_event
             if event and not event.asset_check_evaluation_data.passed:
                 says = event.asset_check_evaluation_data.description or "The check did not pass."
-                _raise_first(_tell(not_whole_alert(settings, says), tell))
+                _raise_first(_tell(_alert(settings, "verified days are not whole", _cut(says)), tell))
 
     return alert_when_days_are_not_whole
 
@@ -296,7 +269,8 @@ def _data_is_stale(settings: PipelineSettings, place: Placement, tell: Sequence[
             return dg.SkipReason(found.sentence)
         already = told.read()
         left = [number for number in range(len(tell)) if number not in already]
-        outcomes = _tell(stale_alert(settings, found), [tell[number] for number in left])
+        alert = _alert(settings, "the published data is stale", _with_to_do(found))
+        outcomes = _tell(alert, [tell[number] for number in left])
         told.write({*already, *(number for number, error in zip(left, outcomes, strict=True) if error is None)})
         _raise_first(outcomes)
         return dg.SkipReason(found.sentence)
