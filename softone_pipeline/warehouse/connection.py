@@ -23,7 +23,7 @@ from softone_pipeline.errors import WarehouseAccessError, WarehouseMemoryError, 
 from softone_pipeline.warehouse.copying import STORAGE_VERSION, copy_database, created_with, replaced
 from softone_pipeline.warehouse.disk import disk_trouble, inode, why_not_written
 from softone_pipeline.warehouse.locking import open_when_free
-from softone_pipeline.warehouse.table import Table
+from softone_pipeline.warehouse.table import Column, Table
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +51,17 @@ _ROW_GROUP = 122_880
 # Two months' mornings. Joining is the dearest part of a morning where there are many invoices.
 _SPARE_ROW_GROUPS = 64
 
-_VERSION_COLUMNS = {
-    "version": "Counts up when a table changes its shape.",
-    "declarations": "Digest of all declarations and macros.",
-    "written_at": "When this version was written.",
-}
+_VERSION = Table(
+    schema=_FACTS,
+    name="warehouse_version",
+    description="One row: the version of the tables' shape, and a digest of their declarations.",
+    columns=(
+        Column("version", "INTEGER", "Counts up when a table changes its shape."),
+        Column("declarations", "VARCHAR", "Digest of all declarations and macros."),
+        Column("written_at", "TIMESTAMPTZ", "When this version was written."),
+    ),
+    key=("version",),
+)
 
 
 class Warehouse:
@@ -254,20 +260,10 @@ class Warehouse:
                 )
 
     def _create_all(self, connection: duckdb.DuckDBPyConnection) -> None:
-        for schema in ("raw", *(table.schema for table in self.tables)):
+        for schema in (_VERSION.schema, *(table.schema for table in self.tables)):
             connection.execute(f"create schema if not exists {schema}")
-        for statement in self._create_statements():
+        for statement in (*self._create_statements(), *_VERSION.create_statements(replace=True)):
             connection.execute(statement)
-        connection.execute(
-            "create or replace table raw.warehouse_version "
-            "(version integer, declarations varchar, written_at timestamptz)"
-        )
-        connection.execute(
-            "comment on table raw.warehouse_version is "
-            "'One row: the version of the tables'' shape, and a digest of their declarations.'"
-        )
-        for column, meaning in _VERSION_COLUMNS.items():
-            connection.execute(f"comment on column raw.warehouse_version.{column} is '{meaning}'")
         connection.execute(
             "insert into raw.warehouse_version values (?, ?, now())", [SCHEMA_VERSION, self._declarations]
         )
