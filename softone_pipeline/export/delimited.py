@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from softone_pipeline.export.result import Result, ResultColumn
+from softone_pipeline.warehouse import sql_literal
 
 # What a spreadsheet takes for a formula when it opens a CSV file, full-width signs included.
 _LIKE_A_FORMULA = r"^\s*[=+\-@＝＋－＠]|^[\t\r\n]"
@@ -21,10 +23,9 @@ def write_csv(result: Result, target: Path, *, swedish: bool, as_is: bool) -> in
     columns = ", ".join(
         f"{_expression(column, swedish=swedish, as_is=as_is)} as {column.quoted}" for column in result.columns
     )
-    escaped = str(target).replace("'", "''")
     delimiter = ";" if swedish else ","
     result.connection.execute(
-        f"copy (select {columns} from exported) to '{escaped}' (format csv, use_tmp_file false, header, delimiter '{delimiter}')"
+        f"copy (select {columns} from exported) to {sql_literal(str(target))} (format csv, use_tmp_file false, header, delimiter '{delimiter}')"
     )
     if swedish:
         _put_in_front(target, _BOM)
@@ -61,7 +62,6 @@ def _put_in_front(path: Path, head: bytes) -> None:
         path.rename(rest)
         with rest.open("rb") as source, open(path, "wb", opener=_private) as target:
             target.write(head)
-            while block := source.read(1 << 20):
-                target.write(block)
+            shutil.copyfileobj(source, target, 1 << 20)
     finally:
         rest.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from softone_pipeline.errors import OutputRefusedError
 from softone_pipeline.export.delimited import write_csv
 from softone_pipeline.export.result import open_result, table_query
 from softone_pipeline.readable import moment
-from softone_pipeline.warehouse import hand_over
+from softone_pipeline.warehouse import hand_over, sql_literal
 
 CsvStyle = Literal["standard", "swedish"]
 _SUFFIXES = (".parquet", ".csv", ".xlsx")
@@ -60,9 +60,9 @@ def export(
         published_at = dt.datetime.fromtimestamp(database.stat().st_mtime, dt.UTC)
         guarded = as_text = 0
         if target.suffix == ".parquet":
-            escaped = str(temporary).replace("'", "''")
             result.connection.execute(
-                f"copy (from exported) to '{escaped}' (format parquet, use_tmp_file false, compression zstd)"
+                f"copy (from exported) to {sql_literal(str(temporary))} "
+                "(format parquet, use_tmp_file false, compression zstd)"
             )
         elif target.suffix == ".csv":
             guarded = write_csv(result, temporary, swedish=csv_style == "swedish", as_is=as_is)

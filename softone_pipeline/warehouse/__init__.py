@@ -18,7 +18,7 @@ from softone_pipeline.warehouse.handover import (
     torn_lines,
 )
 from softone_pipeline.warehouse.publish import PUBLISHED_MODE, Published, open_published, publish
-from softone_pipeline.warehouse.table import Column, Table
+from softone_pipeline.warehouse.table import Column, Table, sql_literal
 
 __all__ = [
     "PRIVATE",
@@ -45,6 +45,7 @@ __all__ = [
     "remember",
     "remove_database",
     "restore",
+    "sql_literal",
     "torn_lines",
     "unwritable",
     "wal",

@@ -205,11 +205,9 @@ def _manifest(database: Path) -> Manifest:
         newest = _newest(connection)
     if version is None or version[0] is None:
         raise ValueError("it has no schema version")
-    digest = hashlib.sha256()
     with database.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return Manifest(dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), version[0], newest, digest.hexdigest(), rows)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Manifest(dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), version[0], newest, digest, rows)
 
 
 def _newest(connection: duckdb.DuckDBPyConnection) -> str | None:

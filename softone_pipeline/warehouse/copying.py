@@ -16,6 +16,7 @@ import duckdb
 
 from softone_pipeline.errors import WarehouseAccessError
 from softone_pipeline.warehouse.disk import why_not_written
+from softone_pipeline.warehouse.table import sql_literal
 
 # Analysts' tools are built on DuckDB 1.5 and cannot open a file in the default format of 2.0.
 STORAGE_VERSION = "v1.5.0"
@@ -28,9 +29,8 @@ def copy_database(connection: duckdb.DuckDBPyConnection, target: Path, *, mode: 
     """Copy the connected database to a new file, with its comments, views and macros."""
     name = connection.execute("select current_database()").fetchone()
     assert name is not None
-    escaped = str(target).replace("'", "''")
     with created_with(mode):
-        connection.execute(f"attach '{escaped}' as fresh_copy (storage_version '{STORAGE_VERSION}')")
+        connection.execute(f"attach {sql_literal(str(target))} as fresh_copy (storage_version '{STORAGE_VERSION}')")
         try:
             connection.execute(f'copy from database "{name[0]}" to fresh_copy')
         finally:

@@ -70,9 +70,9 @@ class Table:
         columns = ",\n    ".join(column.definition for column in self.columns)
         create = "create or replace table" if replace else "create table if not exists"
         yield f"{create} {self.qualified_name} (\n    {columns}\n)"
-        yield f"comment on table {self.qualified_name} is {_quoted(self.description)}"
+        yield f"comment on table {self.qualified_name} is {sql_literal(self.description)}"
         for column in self.columns:
-            yield f"comment on column {self.qualified_name}.{column.name} is {_quoted(column.description)}"
+            yield f"comment on column {self.qualified_name}.{column.name} is {sql_literal(column.description)}"
 
     def rebuild(self, connection: duckdb.DuckDBPyConnection) -> int:
         """Replace the table by what its SELECT gives now; returns the number of rows."""
@@ -108,5 +108,6 @@ class Table:
         return {"not_null": int(found[0]), "unique": int(found[1])}
 
 
-def _quoted(text: str) -> str:
+def sql_literal(text: str) -> str:
+    """A text as SQL writes it, for statements that take no parameters."""
     return "'" + text.replace("'", "''") + "'"
