@@ -111,26 +111,19 @@ def table_query(database: Path, table: str) -> str:
     Raises OutputRefusedError when there is none.
     """
     with open_published(database) as connection:
-        known = [
-            row[0]
-            for row in connection.execute(
-                "select table_schema || '.' || table_name from information_schema.tables order by all"
+        known = dict(
+            connection.execute(
+                "select table_schema || '.' || table_name as name, list(column_name) from information_schema.columns "
+                "group by name order by name"
             ).fetchall()
-        ]
-        columns = {
-            row[0]
-            for row in connection.execute(
-                "select column_name from information_schema.columns where table_schema || '.' || table_name = ?",
-                [table],
-            ).fetchall()
-        }
+        )
     if table not in known:
         raise OutputRefusedError(
             f"{database} has no table {table}. It has: {', '.join(known)}. For a query of your own: --sql 'select …'",
             path=str(database),
         )
     # A copy of an earlier version may lack a column.
-    key = [column for column in _KEYS.get(table, ()) if column in columns]
+    key = [column for column in _KEYS.get(table, ()) if column in known[table]]
     return f"from {table}{_ORDER_BY}{', '.join(key)}" if key else f"from {table}"
 
 
