@@ -27,6 +27,57 @@ _ENV_BEGINS = f"""# Made by `softone demo`; the keys open nothing but the sandbo
 SOFTONE_BASE_URL=http://127.0.0.1:{SANDBOX_PORT}
 """
 
+# What came out, table by table: title, columns, SELECT.
+_SHOWN = (
+    (
+        "History kept in raw.customer_invoices",
+        ("began as", "ended as", "versions"),
+        """
+        select change, coalesce(end_reason, '(current)'), count(*)
+        from raw.customer_invoices group by all order by all
+        """,
+    ),
+    (
+        "mart.customer_balance: who owes most, and since when (SEK)",
+        ("customer", "name", "currency", "invoiced", "paid", "open", "credit", "not due", "1-30", "31-60", "61+"),
+        """
+        select customer_nr, customer_name, currency, net_invoiced, paid_amount, open_amount, unapplied_credit, not_due,
+            due_1_30, due_31_60, due_61_90 + due_over_90
+        from mart.customer_balance order by open_amount desc nulls last, net_invoiced desc limit 5
+        """,
+    ),
+    (
+        "mart.customer_balance: all customers, and how old what they owe is (SEK)",
+        ("payments", "customers", "invoiced", "open", "credit", "not due", "1-30", "31-60", "61+"),
+        """
+        select payment_basis, count(*), sum(net_invoiced), sum(open_amount), sum(unapplied_credit), sum(not_due),
+            sum(due_1_30), sum(due_31_60), sum(due_61_90 + due_over_90)
+        from mart.customer_balance group by payment_basis order by payment_basis
+        """,
+    ),
+    (
+        "mart.vat_summary: one month (SEK)",
+        ("month", "VAT class", "net", "VAT", "invoices"),
+        """
+        select period_month, vat_class, sum(net_amount), sum(vat_amount), sum(invoice_count)
+        from mart.vat_summary
+        where status_class = 'counted'
+            and period_month = (
+                select period_month from mart.vat_summary group by period_month order by sum(row_count) desc limit 1
+            )
+        group by all order by sum(net_amount) desc
+        """,
+    ),
+    (
+        "mart.vat_return_draft: sales side, a draft (whole kronor)",
+        ("month", "box 05", "box 10", "box 11", "box 12", "without VAT"),
+        """
+        pivot (select strftime(period_month, '%Y-%m') as month, box, amount_kr from mart.vat_return_draft)
+        on box in ('05', '10', '11', '12', '0-base') using any_value(amount_kr) order by month
+        """,
+    ),
+)
+
 
 @click.command()
 @click.option(
@@ -92,10 +143,8 @@ def demo(folder: Path, days: int, as_json: bool) -> None:
             report(loads[1])
             with open_published(settings.duckdb_path) as connection:
                 rows = _show_tables(connection)
-                _show_history(connection)
-                _show_balance(connection)
-                _show_vat_month(connection)
-                _show_vat_return(connection)
+                for title, columns, select in _SHOWN:
+                    print_table(title, columns, connection.execute(select).fetchall())
     path = folder / settings.duckdb_path
     succeeded = all(load.succeeded for load in loads)
     if as_json:
@@ -158,69 +207,3 @@ def _show_tables(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     ]
     print_table("What came out", ("table", "rows", "one row per …"), rows)
     return {table: count for table, count, _ in rows}
-
-
-def _show_history(connection: duckdb.DuckDBPyConnection) -> None:
-    rows = connection.execute(
-        """
-        select change, coalesce(end_reason, '(current)'), count(*)
-        from raw.customer_invoices group by all order by all
-        """
-    ).fetchall()
-    print_table("History kept in raw.customer_invoices", ("began as", "ended as", "versions"), rows)
-
-
-def _show_balance(connection: duckdb.DuckDBPyConnection) -> None:
-    rows = connection.execute(
-        """
-        select customer_nr, customer_name, currency, net_invoiced, paid_amount, open_amount, unapplied_credit, not_due,
-            due_1_30, due_31_60, due_61_90 + due_over_90
-        from mart.customer_balance order by open_amount desc nulls last, net_invoiced desc limit 5
-        """
-    ).fetchall()
-    print_table(
-        "mart.customer_balance: who owes most, and since when (SEK)",
-        ("customer", "name", "currency", "invoiced", "paid", "open", "credit", "not due", "1-30", "31-60", "61+"),
-        rows,
-    )
-    rows = connection.execute(
-        """
-        select payment_basis, count(*), sum(net_invoiced), sum(open_amount), sum(unapplied_credit), sum(not_due),
-            sum(due_1_30), sum(due_31_60), sum(due_61_90 + due_over_90)
-        from mart.customer_balance group by payment_basis order by payment_basis
-        """
-    ).fetchall()
-    print_table(
-        "mart.customer_balance: all customers, and how old what they owe is (SEK)",
-        ("payments", "customers", "invoiced", "open", "credit", "not due", "1-30", "31-60", "61+"),
-        rows,
-    )
-
-
-def _show_vat_return(connection: duckdb.DuckDBPyConnection) -> None:
-    rows = connection.execute(
-        """
-        pivot (select strftime(period_month, '%Y-%m') as month, box, amount_kr from mart.vat_return_draft)
-        on box in ('05', '10', '11', '12', '0-base') using any_value(amount_kr) order by month
-        """
-    ).fetchall()
-    print_table(
-        "mart.vat_return_draft: sales side, a draft (whole kronor)",
-        ("month", "box 05", "box 10", "box 11", "box 12", "without VAT"),
-        rows,
-    )
-
-
-def _show_vat_month(connection: duckdb.DuckDBPyConnection) -> None:
-    rows = connection.execute(
-        """
-        select period_month, vat_class, sum(net_amount), sum(vat_amount), sum(invoice_count)
-        from mart.vat_summary
-        where status_class = 'counted'
-            and period_month = (
-                select period_month from mart.vat_summary group by period_month order by sum(row_count) desc limit 1
-            )
-        group by all order by sum(net_amount) desc
-        """
-    ).fetchall()
-    print_table("mart.vat_summary: one month (SEK)", ("month", "VAT class", "net", "VAT", "invoices"), rows)
