@@ -153,16 +153,15 @@ def invoice(number: str, as_json: bool) -> None:
 
     def ask(connection: Any) -> Explanation:
         candidates.extend(proof.find_invoices(connection, settings.company, number))
-        if len(candidates) == 1:
-            return proof.explain_invoice(connection, settings, invoice_id=candidates[0]["invoice_id"])
+        by_id = [c for c in candidates if str(c["invoice_id"]) == number]
+        if by_id or len(candidates) == 1:
+            chosen = (by_id or candidates)[0]
+            return proof.explain_invoice(connection, settings, invoice_id=chosen["invoice_id"])
         if candidates:
             lines = "\n".join(
                 f"  {c['invoice_id']}  number {c['invoice_nr']}, {c['invoice_date']}, customer {c['customer_nr']}, {c['total_amount']}"
                 for c in candidates
             )
-            by_id = [c for c in candidates if str(c["invoice_id"]) == number]
-            if by_id:
-                return proof.explain_invoice(connection, settings, invoice_id=by_id[0]["invoice_id"])
             raise proof.NothingToExplainError(
                 f"{len(candidates)} invoices have the number {number}; give the id:\n{lines}"
             )
@@ -183,7 +182,8 @@ def invoice(number: str, as_json: bool) -> None:
     if len(candidates) > 1:
         err.print(f"{len(candidates)} invoices answer to {number}: this is the one with that InvoiceId.")
     is_foreign = f["currency"] != settings.accounting_currency
-    own = ("_currency",) if is_foreign else ()
+    sides = ("", "_currency") if is_foreign else ("",)
+    amounts = ("net", "VAT", "net, own", "VAT, own")[: 2 * len(sides)]
     out.print(
         f"Invoice {f['invoice_nr']} (id {f['invoice_id']}), {f['invoice_date'] or 'no date'}, due {f['due_date'] or 'no date'}, customer "
         f"{f['customer_nr']} {f['customer_name'] or ''}: {f['billing_type_name']}, {f['status_class']}, {f['currency']}, "
@@ -192,23 +192,21 @@ def invoice(number: str, as_json: bool) -> None:
     )
     print_table(
         "Rows",
-        ("row", "kind", "article", "text", "net", "VAT", *(["net, own", "VAT, own"] if is_foreign else []), "class", "status"),
+        ("row", "kind", "article", "text", *amounts, "class", "status"),
         [
-            (str(r["row_nr"]), r["row_kind"], r["product_nr"], r["text"], r["net_amount"], r["vat_amount"],
-             *(value for s in own for value in (r[f"net_amount{s}"], r[f"vat_amount{s}"])), r["vat_class"], r["vat_status"])
+            (str(r["row_nr"]), r["row_kind"], r["product_nr"], r["text"], *_net_and_vat(r, sides), r["vat_class"], r["vat_status"])
             for r in f["rows"]
         ],
     )  # fmt: skip
-    total = ("total", "", f["total_amount"] - f["vat_amount"], f["vat_amount"])
+    total = (value for s in sides for value in (f[f"total_amount{s}"] - f[f"vat_amount{s}"], f[f"vat_amount{s}"]))
     print_table(
         "Lines of mart.vat_summary: net + VAT add up to the total",
-        ("class", "from", "net", "VAT", *(["net, own", "VAT, own"] if is_foreign else [])),
+        ("class", "from", *amounts),
         [
-            *((p["vat_class"], p["rate_source"], p["net_amount"], p["vat_amount"],
-               *(value for s in own for value in (p[f"net_amount{s}"], p[f"vat_amount{s}"]))) for p in found.parts),
-            (*total, *(v for s in own for v in (f[f"total_amount{s}"] - f[f"vat_amount{s}"], f[f"vat_amount{s}"]))),
+            *((p["vat_class"], p["rate_source"], *_net_and_vat(p, sides)) for p in found.parts),
+            ("total", "", *total),
         ],
-    )  # fmt: skip
+    )
     out.print(
         f"Total with VAT: {swedish(f['total_amount'])}"
         + (f" ({swedish(f['total_amount_currency'])} {f['currency']})" if is_foreign else "")
@@ -239,6 +237,10 @@ def invoice(number: str, as_json: bool) -> None:
             f"Where it is counted: softone explain vat {f['invoice_date']:%Y-%m}; softone explain balance '{f['customer_nr'] or ''}'"
         )
     _finish(found)
+
+
+def _net_and_vat(line: dict[str, Any], sides: Sequence[str]) -> list[Any]:
+    return [line[f"{name}_amount{side}"] for side in sides for name in ("net", "vat")]
 
 
 _SIDES = {"mart": "mart.vat_summary says", "core": "core's rows come to", "payload": "the payloads come to"}
