@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out
+from softone_pipeline.cli.console import EXIT_FAILED, err, marked, out, print_json
 from softone_pipeline.cli.days import Date, range_of_days
 from softone_pipeline.cli.progress import loading_progress
 from softone_pipeline.errors import WarehouseAccessError
@@ -45,8 +44,8 @@ def backfill(first: dt.datetime, last: dt.datetime, as_json: bool) -> None:
         raise WarehouseAccessError(f"{trouble} SOFTONE_DUCKDB_PATH says where.", path=str(settings.duckdb_path))
     outcome = load_range(settings, first_day, last_day)
     if as_json:
-        facts = asdict(outcome) | {"succeeded": outcome.succeeded, "published": str(settings.duckdb_path)}
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        facts = asdict(outcome) | {"succeeded": outcome.succeeded, "published": settings.duckdb_path}
+        print_json(facts, indent=None)
     else:
         report(outcome)
     if not outcome.succeeded:

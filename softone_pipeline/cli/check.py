@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import click
 from pydantic import SecretStr
 from rich.text import Text
 
-from softone_pipeline.cli.console import marked, out
+from softone_pipeline.cli.console import marked, out, print_json
 from softone_pipeline.errors import SettingProblem, SettingsError
 from softone_pipeline.readable import counted
 from softone_pipeline.settings import ErpSettings, PipelineSettings, dagster_home, variable_name
@@ -67,15 +66,15 @@ def check(as_json: bool) -> None:
     if as_json:
         facts = {
             "settings": dict(line.split(" = ", 1) for line in _settings_lines(erp, settings)),
-            "folder": str(folder),
+            "folder": folder,
             "token_source": report.token_source,
             "path": report.path,
             "invoices": report.invoices,
-            "first_day": str(report.first_day),
-            "last_day": str(report.last_day),
+            "first_day": report.first_day,
+            "last_day": report.last_day,
             "first_page": report.first_page,
         }
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        print_json(facts, indent=None)
     say("Next: softone backfill --from YYYY-MM-DD --to YYYY-MM-DD")
 
 

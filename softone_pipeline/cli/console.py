@@ -74,9 +74,9 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     out.print(Segments(out.render(table, out.options.update(width=max(out.width, _WIDEST)))), crop=False)
 
 
-def print_json(value: Any) -> None:
-    """Print a value as JSON: amounts as text with their decimals, days and moments in ISO form."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print a value as JSON, on one line without `indent`: amounts as text with their decimals, days and moments in ISO form."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=indent, default=_plain))
 
 
 def _plain(value: object) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from softone_pipeline.cli.console import out
+from softone_pipeline.cli.console import out, print_json
 from softone_pipeline.readable import counted
 from softone_pipeline.settings import PipelineSettings
 
@@ -66,16 +65,16 @@ def export(
     registry = registry_of(database)
     if as_json:
         facts = {
-            "path": str(written.path),
+            "path": written.path,
             "rows": written.rows,
             "columns": written.columns,
             "source": written.source,
-            "published_at": written.published_at.isoformat(),
+            "published_at": written.published_at,
             "texts_guarded": written.guarded,
             "numbers_as_text": written.as_text,
-            "registry": str(registry),
+            "registry": registry,
         }
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        print_json(facts, indent=None)
         return
     rows, columns = counted(written.rows, "row", swedish=True), counted(written.columns, "column")
     out.print(f"{target}: {rows}, {columns}.", soft_wrap=True)

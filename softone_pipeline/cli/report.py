@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
 import click
 
-from softone_pipeline.cli.console import out
+from softone_pipeline.cli.console import out, print_json
 from softone_pipeline.cli.days import Date
 from softone_pipeline.readable import counted, moment
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
@@ -43,14 +43,7 @@ def report(target: Path | None, since: dt.datetime | None, language: Literal["sv
     start = since.replace(tzinfo=STOCKHOLM) if since else None
     written = write_report(PipelineSettings.load(), target, since=start, language=language)
     if as_json:
-        facts = {
-            "path": str(written.path),
-            "since": written.since.isoformat(),
-            "changes": written.changes,
-            "failed_checks": written.failed_checks,
-            "size_bytes": written.size_bytes,
-        }
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        print_json(asdict(written), indent=None)
         return
     out.print(
         f"{written.path}: {counted(written.changes, 'change')} since "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,7 @@ from softone_pipeline.readable import counted
 from softone_pipeline.settings import ErpSettings, PipelineSettings
 
 _MOST_DAYS_SHOWN = 62
+_KINDS = ("changed", "moved", "not_here", "not_there", "quarantined")
 
 
 @click.command()
@@ -88,7 +90,7 @@ def _print(company: str, days: list[Any]) -> None:
                 day.here,
                 _known(day.there),
                 _known(day.matched),
-                *(_known(day.count(kind)) for kind in ("changed", "moved", "not_here", "not_there", "quarantined")),
+                *(_known(day.count(kind)) for kind in _KINDS),
                 Decimal(day.total_here_oere).scaleb(-2),
                 _known(None if day.total_there_oere is None else Decimal(day.total_there_oere).scaleb(-2)),
                 day.fetched_at or "never",
@@ -117,24 +119,7 @@ def _known(value: int | Decimal | None) -> int | Decimal | str:
 
 
 def _json(day: Any) -> dict[str, Any]:
-    return {
-        "day": day.day,
-        "is_whole": day.is_whole,
-        **{
-            name: getattr(day, name)
-            for name in (
-                "fetched_at",
-                "verified_at",
-                "here",
-                "there",
-                "matched",
-                "total_here_oere",
-                "total_there_oere",
-                "digest_here",
-                "digest_there",
-                "failed",
-            )
-        },
-        **{kind: day.count(kind) for kind in ("changed", "moved", "not_here", "not_there", "quarantined")},
-        "findings": [{"kind": f.kind, "invoice_id": f.invoice_id, "says": f.says} for f in day.findings],
-    }
+    facts = asdict(day) | {kind: day.count(kind) for kind in _KINDS}
+    del facts["findings"]
+    findings = [{"kind": f.kind, "invoice_id": f.invoice_id, "says": f.says} for f in day.findings]
+    return {"day": day.day, "is_whole": day.is_whole, **facts, "findings": findings}
