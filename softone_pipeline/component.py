@@ -4,8 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from softone_pipeline.definitions import build_definitions
-from softone_pipeline.orchestration.schedules import REFRESH_CRON, REREAD_CRON
-from softone_pipeline.orchestration.verification import VERIFY_CRON
+from softone_pipeline.orchestration.schedules import REFRESH_CRON, REREAD_CRON, VERIFY_CRON
 from softone_pipeline.settings import PREFIX, PipelineSettings
 
 

@@ -15,13 +15,15 @@ from softone_pipeline.orchestration.assets import build_assets
 from softone_pipeline.orchestration.lost_runs import build_lost_runs_sensor
 from softone_pipeline.orchestration.placement import Placement
 from softone_pipeline.orchestration.resources import build_resources
-from softone_pipeline.orchestration.schedules import REFRESH_CRON, REREAD_CRON, build_job, build_schedules, build_sensor
-from softone_pipeline.orchestration.verification import (
+from softone_pipeline.orchestration.schedules import (
+    REFRESH_CRON,
+    REREAD_CRON,
     VERIFY_CRON,
-    build_verification,
-    build_verification_job,
-    build_verification_schedule,
+    build_jobs,
+    build_schedules,
+    build_sensor,
 )
+from softone_pipeline.orchestration.verification import build_verification
 from softone_pipeline.settings import PREFIX, PipelineSettings
 
 
@@ -66,11 +68,10 @@ def build_definitions(
     return dg.Definitions(
         assets=assets,
         asset_checks=[build_verification(settings, place), freshness_check(settings, place)],
-        jobs=[build_job(assets, place), build_verification_job(place)],
-        schedules=[
-            *build_schedules(settings, place, refresh_cron=refresh_cron, reread_cron=reread_cron),
-            *([build_verification_schedule(place, verify_cron)] if verify_cron else []),
-        ],
+        jobs=build_jobs(assets, place),
+        schedules=build_schedules(
+            settings, place, refresh_cron=refresh_cron, reread_cron=reread_cron, verify_cron=verify_cron
+        ),
         sensors=[
             build_sensor(assets, place),
             build_lost_runs_sensor(settings, place),

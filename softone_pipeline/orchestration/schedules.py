@@ -1,7 +1,7 @@
-"""The job, when it runs by itself, and the sensor that keeps what lies behind raw fresh.
+"""The jobs, when they run by themselves, and the sensor that keeps what lies behind raw fresh.
 
 `refresh` reads the last days again every morning; `reread` goes through the older ones, a calendar month of every
-year each week, so that every day since the start is seen again within twelve weeks.
+year each week, so that every day since the start is seen again within twelve weeks. `verify` compares, and loads nothing.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 
 REFRESH_CRON = "30 5 * * *"
 REREAD_CRON = "0 2 * * 0"
+VERIFY_CRON = "30 7 * * 1"
 
 _MONTHS = 12
 
 
-def build_job(assets: Sequence[dg.AssetsDefinition], place: Placement) -> dg.UnresolvedAssetJobDefinition:
-    """All of these assets and no other: there may be a project around them."""
-    return dg.define_asset_job(
+def build_jobs(assets: Sequence[dg.AssetsDefinition], place: Placement) -> list[dg.UnresolvedAssetJobDefinition]:
+    """Of these assets and no other: there may be a project around them."""
+    refresh = dg.define_asset_job(
         place.name("refresh"),
         # Verifying reads the ERP a second time: that has a job of its own. Freshness is looked at by the hour, and says
         # nothing of a backfill of older days.
@@ -35,6 +36,13 @@ def build_job(assets: Sequence[dg.AssetsDefinition], place: Placement) -> dg.Unr
         # Steps write one file, one at a time: a process for each would only cost its start.
         executor_def=dg.in_process_executor,
     )
+    verify = dg.define_asset_job(
+        place.name("verify"),
+        selection=dg.AssetSelection.checks(verified(place)),
+        executor_def=dg.in_process_executor,
+        description="Read recent days (or those in the config) again from the ERP and certify that raw has them whole.",
+    )
+    return [refresh, verify]
 
 
 def build_sensor(assets: Sequence[dg.AssetsDefinition], place: Placement) -> dg.AutomationConditionSensorDefinition:
@@ -83,6 +91,7 @@ def build_schedules(
     *,
     refresh_cron: str | None = REFRESH_CRON,
     reread_cron: str | None = REREAD_CRON,
+    verify_cron: str | None = VERIFY_CRON,
 ) -> list[dg.ScheduleDefinition]:
     """The schedules that have a time (Europe/Stockholm); None leaves one out."""
     schedules = []
@@ -90,6 +99,8 @@ def build_schedules(
         schedules.append(_refresh_recent_days(settings, place, refresh_cron))
     if reread_cron:
         schedules.append(_reread_older_days(settings, place, reread_cron))
+    if verify_cron:
+        schedules.append(_verify_recent_days(place, verify_cron))
     return schedules
 
 
@@ -128,6 +139,16 @@ def _reread_older_days(settings: PipelineSettings, place: Placement, cron: str) 
             yield dg.RunRequest(run_key=f"reread {today} {first}", tags=range_tags(first, last))
 
     return reread_older_days
+
+
+def _verify_recent_days(place: Placement, cron: str) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=place.name("verify_recent_days"),
+        job_name=place.name("verify"),
+        cron_schedule=cron,
+        execution_timezone=STOCKHOLM.key,
+        description="Monday mornings unless told otherwise, after the refresh: the last fourteen days, read again and compared.",
+    )
 
 
 def older_ranges(settings: PipelineSettings, today: dt.date) -> Iterator[tuple[dt.date, dt.date]]:

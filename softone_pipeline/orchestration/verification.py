@@ -12,13 +12,11 @@ from pydantic import Field
 
 from softone_pipeline.orchestration.checks import TO_DO
 from softone_pipeline.orchestration.placement import Placement
-from softone_pipeline.settings import STOCKHOLM, PipelineSettings, stockholm_today
+from softone_pipeline.settings import PipelineSettings, stockholm_today
 from softone_pipeline.softone import SoftOneClient
 from softone_pipeline.tables.proof.verify import DayCertificate, other_settings, summary, verify
 from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
 from softone_pipeline.tables.raw.pseudonymising import Privacy
-
-VERIFY_CRON = "30 7 * * 1"
 
 _DAYS_BACK = 14
 _SHOWN = 20
@@ -76,25 +74,6 @@ def build_verification(settings: PipelineSettings, place: Placement) -> dg.Asset
         yield _result(settings.company, days)
 
     return verified_against_erp
-
-
-def build_verification_job(place: Placement) -> "dg.UnresolvedAssetJobDefinition":
-    return dg.define_asset_job(
-        place.name("verify"),
-        selection=dg.AssetSelection.checks(verified(place)),
-        executor_def=dg.in_process_executor,
-        description="Read recent days (or those in the config) again from the ERP and certify that raw has them whole.",
-    )
-
-
-def build_verification_schedule(place: Placement, cron: str) -> dg.ScheduleDefinition:
-    return dg.ScheduleDefinition(
-        name=place.name("verify_recent_days"),
-        job_name=place.name("verify"),
-        cron_schedule=cron,
-        execution_timezone=STOCKHOLM.key,
-        description="Monday mornings unless told otherwise, after the refresh: the last fourteen days, read again and compared.",
-    )
 
 
 def _days(settings: PipelineSettings, config: VerifyConfig) -> tuple[dt.date, dt.date]:
