@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,7 +124,7 @@ def demo(folder: Path, days: int, as_json: bool) -> None:
         os.environ |= environment
         # The demo has a history of its own, whatever home the user has.
         os.environ["DAGSTER_HOME"] = str((folder / ".dagster").absolute())
-        with _inside(folder):
+        with chdir(folder):
             settings = PipelineSettings.load()
             out.print(
                 marked(
@@ -179,16 +178,6 @@ def _of_somebody_else(folder: Path) -> str | None:
     if own.is_file() and own.read_bytes().startswith(_ENV_BEGINS.encode()):
         return None
     return next((name for name in (own.name, "data", ".dagster") if (folder / name).exists()), None)
-
-
-@contextmanager
-def _inside(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def _show_tables(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
