@@ -24,6 +24,8 @@ from softone_pipeline.readable import counted, moment
 from softone_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
+    import duckdb
+
     from softone_pipeline.tables.proof.explain import Explanation
 
 _CLASSES = ("unknown", "none", "tax_reduction", "rounding", "header_adjustment", "0")
@@ -57,13 +59,15 @@ def vat(month: str, vat_class: str | None, *, status: str, largest: int, show_al
     MONTH is by invoice date; `none` stands for invoices without a date.
     """
     from softone_pipeline.tables.proof.explain import explain_vat
+    from softone_pipeline.warehouse import open_published
 
     settings = PipelineSettings.load()
     known = (*(f"{rate.normalize():f}" for rate in settings.vat_rates), *_CLASSES)
     if vat_class is not None and vat_class not in known:
         raise click.UsageError(f"{vat_class!r} is no VAT class; there are {', '.join(known)}.")
     day = None if month == "none" else parse_month(month)
-    found = _ask(settings, lambda c: explain_vat(c, settings, month=day, vat_class=vat_class, status=status))
+    with open_published(settings.duckdb_path) as connection:
+        found = explain_vat(connection, settings, month=day, vat_class=vat_class, status=status)
     if as_json:
         _finish_json(found)
         return
@@ -114,9 +118,11 @@ def vat(month: str, vat_class: str | None, *, status: str, largest: int, show_al
 def balance(customer_nr: str, largest: int, show_all: bool, as_json: bool) -> None:
     """A customer's row of mart.customer_balance. CUSTOMER_NR "" stands for invoices without a customer number."""
     from softone_pipeline.tables.proof.explain import explain_balance
+    from softone_pipeline.warehouse import open_published
 
     settings = PipelineSettings.load()
-    found = _ask(settings, lambda c: explain_balance(c, settings, customer_nr=customer_nr))
+    with open_published(settings.duckdb_path) as connection:
+        found = explain_balance(connection, settings, customer_nr=customer_nr)
     if as_json:
         _finish_json(found)
         return
@@ -146,41 +152,17 @@ def balance(customer_nr: str, largest: int, show_all: bool, as_json: bool) -> No
 @_json
 def invoice(number: str, as_json: bool) -> None:
     """One invoice, by its number or its InvoiceId: rows, lines, payment, versions, and the payload as received."""
-    from softone_pipeline.tables.proof import explain as proof
+    from softone_pipeline.warehouse import open_published
 
     settings = PipelineSettings.load()
-    candidates: list[dict[str, Any]] = []
-
-    def ask(connection: Any) -> Explanation:
-        candidates.extend(proof.find_invoices(connection, settings.company, number))
-        by_id = [c for c in candidates if str(c["invoice_id"]) == number]
-        if by_id or len(candidates) == 1:
-            chosen = (by_id or candidates)[0]
-            return proof.explain_invoice(connection, settings, invoice_id=chosen["invoice_id"])
-        if candidates:
-            lines = "\n".join(
-                f"  {c['invoice_id']}  number {c['invoice_nr']}, {c['invoice_date']}, customer {c['customer_nr']}, {c['total_amount']}"
-                for c in candidates
-            )
-            raise proof.NothingToExplainError(
-                f"{len(candidates)} invoices have the number {number}; give the id:\n{lines}"
-            )
-        waiting = proof.quarantined(connection, settings.company, number)
-        if waiting:
-            raise proof.NothingToExplainError(
-                f"Invoice {number} could not be typed and is in no table: {waiting[0]['field']} {waiting[0]['reason']}. "
-                f"As received: {waiting[0]['payload']}",
-                is_bad_input=False,
-            )
-        raise proof.NothingToExplainError(f"No invoice of {settings.company} has the number or id {number!r}.")
-
-    found = _ask(settings, ask)
+    with open_published(settings.duckdb_path) as connection:
+        found, answering = _the_invoice(connection, settings, number)
     if as_json:
         _finish_json(found)
         return
     f = found.facts
-    if len(candidates) > 1:
-        err.print(f"{len(candidates)} invoices answer to {number}: this is the one with that InvoiceId.")
+    if answering > 1:
+        err.print(f"{answering} invoices answer to {number}: this is the one with that InvoiceId.")
     is_foreign = f["currency"] != settings.accounting_currency
     sides = ("", "_currency") if is_foreign else ("",)
     amounts = ("net", "VAT", "net, own", "VAT, own")[: 2 * len(sides)]
@@ -254,12 +236,31 @@ def parse_month(text: str) -> dt.date:
         raise click.UsageError(f"{text!r} is no month: write it like 2026-02.") from None
 
 
-def _ask(settings: PipelineSettings, question: Any) -> Explanation:
-    from softone_pipeline.warehouse import open_published
+def _the_invoice(
+    connection: duckdb.DuckDBPyConnection, settings: PipelineSettings, number: str
+) -> tuple[Explanation, int]:
+    """The invoice that a number or an id stands for, and how many answer to it. Raises NothingToExplainError."""
+    from softone_pipeline.tables.proof import explain as proof
 
-    with open_published(settings.duckdb_path) as connection:
-        found: Explanation = question(connection)
-        return found
+    candidates = proof.find_invoices(connection, settings.company, number)
+    by_id = [c for c in candidates if str(c["invoice_id"]) == number]
+    if by_id or len(candidates) == 1:
+        chosen = (by_id or candidates)[0]
+        return proof.explain_invoice(connection, settings, invoice_id=chosen["invoice_id"]), len(candidates)
+    if candidates:
+        lines = "\n".join(
+            f"  {c['invoice_id']}  number {c['invoice_nr']}, {c['invoice_date']}, customer {c['customer_nr']}, {c['total_amount']}"
+            for c in candidates
+        )
+        raise proof.NothingToExplainError(f"{len(candidates)} invoices have the number {number}; give the id:\n{lines}")
+    waiting = proof.quarantined(connection, settings.company, number)
+    if waiting:
+        raise proof.NothingToExplainError(
+            f"Invoice {number} could not be typed and is in no table: {waiting[0]['field']} {waiting[0]['reason']}. "
+            f"As received: {waiting[0]['payload']}",
+            is_bad_input=False,
+        )
+    raise proof.NothingToExplainError(f"No invoice of {settings.company} has the number or id {number!r}.")
 
 
 def _print_invoices(
