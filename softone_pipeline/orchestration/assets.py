@@ -18,6 +18,7 @@ from softone_pipeline.errors import SoftOneError, WarehouseError, told_together
 from softone_pipeline.orchestration import checks
 from softone_pipeline.orchestration.instance import WAREHOUSE_POOL
 from softone_pipeline.orchestration.metadata import (
+    ASSETS,
     day_metadata,
     definition_metadata,
     figures,
@@ -265,7 +266,7 @@ def _mart(table: Table, settings: PipelineSettings, place: Placement) -> dg.Asse
 def _published(settings: PipelineSettings, place: Placement) -> dg.AssetsDefinition:
     @dg.asset(
         key=place.published,
-        deps=[place.key(table) for table in (CUSTOMER_INVOICES, PAYMENT_STATUS, INVOICES, INVOICE_ROWS, *MART_TABLES)],
+        deps=[place.key(table) for table in ASSETS.values()],
         description=(
             "The copy that analysts open: raw, core and mart in one DuckDB file, replaced whole after each run. "
             "Whoever has the old copy open keeps reading it."

@@ -27,7 +27,7 @@ from softone_pipeline.tables.raw.standing import DayStanding
 from softone_pipeline.warehouse import Table
 
 # The tables that are assets. The others are written along with one of these.
-_ASSETS = {
+ASSETS = {
     table.qualified_name: table for table in (CUSTOMER_INVOICES, PAYMENT_STATUS, INVOICES, INVOICE_ROWS, *MART_TABLES)
 }
 
@@ -126,9 +126,9 @@ def _column_lineage(table: Table, place: Placement) -> dict[str, dg.TableColumnL
         "dagster/column_lineage": dg.TableColumnLineage(
             {
                 column: [
-                    dg.TableColumnDep(place.key(_ASSETS[origin]), name)
+                    dg.TableColumnDep(place.key(ASSETS[origin]), name)
                     for origin, names in by_table(sources).items()
-                    if origin in _ASSETS
+                    if origin in ASSETS
                     for name in names
                 ]
                 for column, sources in columns.items()
