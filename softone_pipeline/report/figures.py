@@ -14,7 +14,7 @@ from softone_pipeline.tables.checks import CHECKS
 
 _QUERIES = Path(__file__).parent / "queries"
 _FINDINGS_SHOWN = 3
-_CHANGES_SHOWN = 40
+CHANGES_SHOWN = 40
 
 Row = dict[str, Any]
 
@@ -79,7 +79,7 @@ def read_figures(connection: duckdb.DuckDBPyConnection, company: str, since: dt.
         change_counts={
             change: counts.get(change, 0) for change in ("new", "changed", "redated", "returned", "missing")
         },
-        changes=_rows(connection, "changes", company=company, since=since, shown=_CHANGES_SHOWN),
+        changes=_rows(connection, "changes", company=company, since=since, shown=CHANGES_SHOWN),
         checks=[_check_state(connection, company, check) for check in CHECKS],
     )
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from softone_pipeline.readable import amount, moment, rate, whole
 from softone_pipeline.report.charts import bars
-from softone_pipeline.report.figures import Figures, read_figures
+from softone_pipeline.report.figures import CHANGES_SHOWN, Figures, read_figures
 from softone_pipeline.report.words import CHECKS_SV, WORDS
 from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.warehouse import hand_over, handed_over, open_published
@@ -96,6 +96,7 @@ def _page(figures: Figures, currency: str, language: Language) -> str:
         figures=figures,
         language=language,
         words=words,
+        changes_shown=CHANGES_SHOWN,
         unit="kr" if currency == "SEK" else currency,
         check_titles=CHECKS_SV if language == "sv" else {},
         made_at=dt.datetime.now(dt.UTC),
