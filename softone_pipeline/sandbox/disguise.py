@@ -43,7 +43,7 @@ class Disguise:
         chosen = {
             fault.name: fault
             for fault in self._faults
-            if draw(self._seed, fault.name, invoice_id) < (self._rate if fault.rate is None else fault.rate)
+            if draw(self._seed, fault.name, invoice_id) < fault.share(self._rate)
         }
         if not chosen:
             return text, frozenset()

@@ -1,6 +1,7 @@
 """The faults that the sandbox can show: one declared table of them, and how a fault is written.
 
-What a fault does to an answer is in server.py and disguise.py; what it does to the seeded data in company.py.
+Whether one fires is in chance.py. What it does to an answer is in server.py, paging.py and disguise.py; what it does to
+the seeded data in company.py.
 """
 
 from __future__ import annotations
@@ -72,6 +73,10 @@ class Fault:
     def count(self) -> int:
         """The value of a fault that counts something."""
         return int(self.value or 0)
+
+    def share(self, usual: float) -> float:
+        """How often it fires by chance: as it was told, or as often as is usual."""
+        return usual if self.rate is None else self.rate
 
 
 _KINDS = (

@@ -15,64 +15,43 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
-import json
-import logging
 import math
 import secrets
 import signal
-import socket
-import struct
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType, TracebackType
-from typing import Any, Literal, Self
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, Self
+from urllib.parse import urlsplit
 
-from softone_pipeline.sandbox.company import Company, Query, Record, normal_moment
+from softone_pipeline.sandbox.chance import Chance
+from softone_pipeline.sandbox.company import Company, Query, Record
 from softone_pipeline.sandbox.credentials import DEFAULT, Credentials
 from softone_pipeline.sandbox.disguise import Disguise
-from softone_pipeline.sandbox.faults import SERVER_ERRORS, Fault, draw, parse_fault
-from softone_pipeline.sandbox.wire import encode, quote
+from softone_pipeline.sandbox.faults import SERVER_ERRORS, Fault, parse_fault
+from softone_pipeline.sandbox.http import HTML, Answer, Asked, Endpoint, Server, integer, json_answer
+from softone_pipeline.sandbox.paging import Paging
+from softone_pipeline.sandbox.wire import quote
 
 LOGIN_PATH = "/Login/Token"
 FILTER_PATH = "/Economy/Billing/CustomerInvoices/Filter"
 FILTER_LITERAL_PATH = "/Economy/CustomerInvoices/Filter"
 SEARCH_PATH = "/Economy/Billing/CustomerInvoices/Search"
 
-Endpoint = Literal["login", "filter", "search", "unknown"]
-
 _BOM = b"\xef\xbb\xbf"
-_JSON = "application/json; charset=utf-8"
-_HTML = "text/html; charset=utf-8"
 _HTML_PAGE = (
     '<!DOCTYPE html><html lang="sv"><head><title>Underhåll</title></head>'
     "<body><h1>Tjänsten är tillfälligt otillgänglig</h1></body></html>"
 )
 _SESSION_OVER = "Din session har gått ut. Logga in igen."
-_BEFORE_SERVING = {
-    "rate-limit",
-    "rate-limit-date",
-    "rate-limit-zero",
-    "rate-limit-past",
-    "rate-limit-bare",
-    "server-error",
-    "redirect",
-    "reset-before",
-    "outage",
-}
-_ONLY_LISTS = {"cut-close", "html", "null", "message", "empty-body", "token-expires"}
-_PAGES_FROM_1 = {"page-base-1", "page-0-as-1", "page-0-refused"}
-_REFUSED_FOR_SECONDS = 5.0
 _REFUSED_LOGIN = "Felaktigt användarnamn eller lösenord"
-
-_log = logging.getLogger(__name__)
+_NO_TOKEN = {"Token": None, "Message": _REFUSED_LOGIN}
+_NO_RESOURCE = {"Message": "No HTTP resource was found that matches the request URI."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,47 +76,6 @@ class RequestRecord:
     def fault(self) -> str | None:
         """The first of the faults, None when all went well."""
         return self.faults[0] if self.faults else None
-
-
-@dataclass(slots=True)
-class _Asked:
-    """A request, taken apart. `fields` are the body's, in lower case: .NET does not mind either."""
-
-    endpoint: Endpoint
-    path: str
-    url: str
-    query: dict[str, str]
-    body: dict[str, Any]
-    fields: dict[str, Any]
-    malformed: bool
-    takes_gzip: bool
-
-    def get(self, name: str) -> Any:
-        """A field of the body; an empty text counts as not given, as in .NET."""
-        value = self.fields.get(name.lower())
-        return None if value == "" else value
-
-    def flag(self, name: str) -> bool:
-        value = self.fields.get(name.lower())
-        return value is True or (isinstance(value, str) and value.lower() == "true")
-
-    @property
-    def key(self) -> str:
-        """What makes two requests the same, whoever sends them and with which token."""
-        return repr((self.endpoint, sorted(self.fields.items(), key=lambda item: item[0])))
-
-
-@dataclass(slots=True)
-class _Answer:
-    """What is going to be sent."""
-
-    status: int = 200
-    body: bytes = b""
-    content_type: str = _JSON
-    headers: dict[str, str] = field(default_factory=dict)
-    items: int | None = None
-    faults: list[str] = field(default_factory=list)
-    ending: Literal["whole", "closed", "nothing", "reset", "short", "unannounced", "chunked"] = "whole"
 
 
 class Sandbox:
@@ -169,8 +107,6 @@ class Sandbox:
         path: str = FILTER_PATH,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if page_base not in {0, 1}:
-            raise ValueError(f"page_base={page_base}: pages count from 0 or from 1")
         self.company = company
         self.credentials = credentials
         self.log: list[RequestRecord] = []
@@ -179,9 +115,6 @@ class Sandbox:
         self._port = port
         self._fault_seed = fault_seed
         self._fault_rate = fault_rate
-        self._in_a_row = faults_in_a_row
-        self._page_base = page_base
-        self._page_cap = page_cap
         self._latency = latency_seconds
         self._token_life = token_life_seconds
         self._first_use = first_use_seconds
@@ -189,20 +122,14 @@ class Sandbox:
         self._clock = clock
         self._lock = threading.Lock()
         self._made = time.monotonic()
-        self._faults: dict[str, Fault] = {}
+        self._chance = Chance(seed=fault_seed, rate=fault_rate, in_a_row=faults_in_a_row)
+        self._paging = Paging(base=page_base, cap=page_cap, seed=fault_seed)
         self._in_data: set[Fault] = set()
         self._disguise = Disguise((), seed=fault_seed, rate=fault_rate)
         self._tokens: dict[str, float] = {}
         self._issued: dict[str, float] = {}
         self._at_once = 0
-        self._eligible: Counter[str] = Counter()
-        self._came: Counter[str] = Counter()
-        self._spoiled: Counter[str] = Counter()
-        self._refused: dict[str, float] = {}
-        self._outage_ends: float | None = None
-        self._readings: Counter[Query] = Counter()
-        self._usual_size: Counter[Query] = Counter()
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self.switch(faults)
@@ -224,14 +151,12 @@ class Sandbox:
         """Have these faults from now on instead of those before. What data faults once put in stays in."""
         parsed = [parse_fault(fault) if isinstance(fault, str) else fault for fault in faults]
         with self._lock:
-            self._faults = {fault.name: fault for fault in parsed}
+            self._chance.switch({fault.name: fault for fault in parsed})
             self._disguise = Disguise(parsed, seed=self._fault_seed, rate=self._fault_rate)
-            self._outage_ends = None
-            self._eligible.clear()
             new = [fault for fault in parsed if fault.kind.place == "data" and fault not in self._in_data]
             self._in_data.update(new)
         for fault in new:
-            share = self._fault_rate if fault.rate is None else fault.rate
+            share = fault.share(self._fault_rate)
             if fault.name == "bad-invoice":
                 self.company.add_bad_invoices(str(fault.value), share_of_days=share)
             elif fault.name == "duplicate-id":
@@ -242,7 +167,7 @@ class Sandbox:
     @property
     def faults(self) -> tuple[Fault, ...]:
         """The faults that are on."""
-        return tuple(self._faults.values())
+        return tuple(self._chance.faults.values())
 
     def faults_fired(self) -> Counter[str]:
         """How many answers each fault left its mark on."""
@@ -278,7 +203,7 @@ class Sandbox:
         if self._server is not None:
             return
         self._stopping.clear()
-        self._server = _Server(self, self._port)
+        self._server = Server(self, self._port)
         self._port = self._server.server_address[1]
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="sandbox", daemon=True
@@ -326,7 +251,7 @@ class Sandbox:
 
     # One request
 
-    def answer(self, asked: _Asked) -> _Answer:
+    def answer(self, asked: Asked) -> Answer:
         """What a request gets, faults and all; logged."""
         started = time.monotonic()
         with self._lock:
@@ -343,7 +268,7 @@ class Sandbox:
                 endpoint=asked.endpoint,
                 path=asked.path,
                 body=body,
-                page=_integer(asked.get("PageNumber")),
+                page=integer(asked.get("PageNumber")),
                 status=0 if answer.ending == "nothing" else answer.status,
                 faults=tuple(answer.faults),
                 items=answer.items,
@@ -353,35 +278,34 @@ class Sandbox:
         )
         return answer
 
-    def _answer(self, asked: _Asked) -> _Answer:
+    def _answer(self, asked: Asked) -> Answer:
         self._wait(self._latency)
-        broken = self._transport_fault(asked)
-        if broken is not None and broken.name in _BEFORE_SERVING:
-            answer = self._instead(broken, asked)
-        else:
-            if broken is not None and broken.name == "token-expires":
+        spoilt_by = self._chance.spoils(asked)
+        answer = None if spoilt_by is None else self._instead(spoilt_by, asked)
+        if answer is None:
+            if spoilt_by is not None and spoilt_by.name == "token-expires":
                 with self._lock:
                     self._tokens.pop(asked.query.get("token", ""), None)
             answer = self._serve(asked)
-            if broken is not None:
-                self._break(answer, broken)
-        self._remember(asked, answer, broken)
+            if spoilt_by is not None:
+                self._break(answer, spoilt_by)
+        self._chance.remember(asked, answer, spoilt_by)
         self._dress(answer, asked)
         return answer
 
-    def _serve(self, asked: _Asked) -> _Answer:
+    def _serve(self, asked: Asked) -> Answer:
         if asked.endpoint == "unknown":
-            answer = _error(404, {"Message": "No HTTP resource was found that matches the request URI."})
-            if "filter-missing" in self._faults and asked.path in {FILTER_PATH, FILTER_LITERAL_PATH}:
+            answer = json_answer(404, _NO_RESOURCE)
+            if "filter-missing" in self._chance.faults and asked.path in {FILTER_PATH, FILTER_LITERAL_PATH}:
                 answer.faults.append("filter-missing")
-            elif "filter-moved" in self._faults and asked.path == FILTER_PATH:
+            elif "filter-moved" in self._chance.faults and asked.path == FILTER_PATH:
                 answer.faults.append("filter-moved")
             return answer
         if asked.malformed:
-            return _error(400, {"Message": "The request is invalid."})
+            return json_answer(400, {"Message": "The request is invalid."})
         keys = (asked.query.get("companyApiKey"), asked.query.get("connectApiKey"))
         if keys != (self.credentials.company_api_key, self.credentials.connect_api_key):
-            return _error(401, "Ogiltig API-nyckel.")
+            return json_answer(401, "Ogiltig API-nyckel.")
         if asked.endpoint == "login":
             return self._login(asked)
         refusal = self._check_token(asked.query.get("token", ""))
@@ -391,114 +315,97 @@ class Sandbox:
 
     # Login and tokens
 
-    def _login(self, asked: _Asked) -> _Answer:
-        for name in ("login-refused-401", "login-refused-200"):
-            if self._fires(name, asked):
-                refused = _error(401, _REFUSED_LOGIN) if name.endswith("401") else _no_token()
-                refused.faults.append(name)
-                return refused
+    def _login(self, asked: Asked) -> Answer:
+        if self._chance.fires("login-refused-401", asked):
+            return json_answer(401, _REFUSED_LOGIN, "login-refused-401")
+        if self._chance.fires("login-refused-200", asked):
+            return json_answer(200, _NO_TOKEN, "login-refused-200")
         known = self.credentials
-        given = (asked.get("UserName"), asked.get("Password"))
-        if given != (known.username, known.password) or asked.get("License") not in {known.license, None}:
-            return _no_token()
-        if known.license is not None and asked.get("License") is None:
-            return _no_token()
+        given = (asked.get("UserName"), asked.get("Password"), asked.get("License"))
+        if given != (known.username, known.password, known.license):
+            return json_answer(200, _NO_TOKEN)
         token = self.issue_token()
-        if self._fires("bare-token", asked):
-            return _Answer(body=quote(token).encode(), faults=["bare-token"])
+        if self._chance.fires("bare-token", asked):
+            return json_answer(200, token, "bare-token")
         expires = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self._first_use)
-        answer = {"Token": token, "Message": "", "Expires": expires.isoformat(timespec="seconds")}
-        return _Answer(body=encode(answer).encode())
+        return json_answer(200, {"Token": token, "Message": "", "Expires": expires.isoformat(timespec="seconds")})
 
-    def _check_token(self, token: str) -> _Answer | None:
+    def _check_token(self, token: str) -> Answer | None:
         """None when the token is good (and then it lives on), a 401 otherwise."""
         with self._lock:
             now = self._clock()
             ends = self._tokens.get(token)
             if ends is None:
-                return _error(401, _SESSION_OVER if token in self._issued else "Ogiltig token.")
-            short = self._faults.get("short-token")
+                return json_answer(401, _SESSION_OVER if token in self._issued else "Ogiltig token.")
+            short = self._chance.faults.get("short-token")
             if short is not None and now >= self._issued[token] + short.seconds:
-                answer = _error(401, _SESSION_OVER)
-                answer.faults.append("short-token")
-                return answer
+                return json_answer(401, _SESSION_OVER, "short-token")
             if self._token_life is not None:
                 if now > ends:
                     del self._tokens[token]
-                    return _error(401, _SESSION_OVER)
+                    return json_answer(401, _SESSION_OVER)
                 self._tokens[token] = now + self._token_life
         return None
 
     # Filter and Search
 
-    def _filter(self, asked: _Asked) -> _Answer:
+    def _filter(self, asked: Asked) -> Answer:
         try:
             query = Query(
-                invoice_id=_text(asked.get("InvoiceId")),
-                number=_text(asked.get("Number")),
-                first=_moment(asked.get("InvoiceDateFrom")),
-                last=_moment(asked.get("InvoiceDateTo")),
+                invoice_id=asked.text("InvoiceId"),
+                number=asked.text("Number"),
+                first=asked.moment("InvoiceDateFrom"),
+                last=asked.moment("InvoiceDateTo"),
                 preliminary=asked.flag("IncludePreliminary"),
                 voucher=asked.flag("IncludeVoucher"),
             )
         except ValueError:
-            return _error(400, {"Message": "The request is invalid: a date cannot be read."})
+            return json_answer(400, {"Message": "The request is invalid: a date cannot be read."})
         found = self.company.select(query)
-        page, size = _integer(asked.get("PageNumber")), _integer(asked.get("PageNrOfRecords"))
-        answer = _Answer()
+        page, size = integer(asked.get("PageNumber")), integer(asked.get("PageNrOfRecords"))
+        answer = Answer()
         if page is not None and page < 0:
-            return _error(400, {"Message": "PageNumber kan inte vara negativt."})
+            return json_answer(400, {"Message": "PageNumber kan inte vara negativt."})
         if size is not None and size > 0:
-            if page == 0 and self._fires("page-0-refused", asked):
-                refused = _error(400, {"Message": "PageNumber måste vara större än 0."})
-                refused.faults.append("page-0-refused")
-                return refused
-            found = self._page(found, page or 0, size, query, answer)
+            if page == 0 and self._chance.fires("page-0-refused", asked):
+                return json_answer(400, {"Message": "PageNumber måste vara större än 0."}, "page-0-refused")
+            found = self._paging.page(
+                found, page or 0, size, query=query, faults=self._chance.faults, fired=answer.faults
+            )
         accounts = asked.flag("IncludeRowAccountInfo")
         return self._list(answer, found, lambda record: self._text_of(record, accounts=accounts))
 
-    def _search(self, asked: _Asked) -> _Answer:
-        for name, status, text in (
-            ("search-missing", 404, {"Message": "No HTTP resource was found that matches the request URI."}),
-            ("search-forbidden", 403, "Behörighet saknas för Search."),
-        ):
-            if name in self._faults:
-                refused = _error(status, text)
-                refused.faults.append(name)
-                return refused
-        fully_paid = asked.get("FullyPaid")
+    def _search(self, asked: Asked) -> Answer:
+        if "search-missing" in self._chance.faults:
+            return json_answer(404, _NO_RESOURCE, "search-missing")
+        if "search-forbidden" in self._chance.faults:
+            return json_answer(403, "Behörighet saknas för Search.", "search-forbidden")
         try:
             found = self.company.look_up(
-                number=_text(asked.get("Number")),
-                customer_number=_text(asked.get("CustomerNr")),
-                first=_moment(asked.get("InvoiceDateFrom")),
-                last=_moment(asked.get("InvoiceDateTo")),
-                fully_paid=asked.flag("FullyPaid") if fully_paid is not None else None,
+                number=asked.text("Number"),
+                customer_number=asked.text("CustomerNr"),
+                first=asked.moment("InvoiceDateFrom"),
+                last=asked.moment("InvoiceDateTo"),
+                fully_paid=None if asked.get("FullyPaid") is None else asked.flag("FullyPaid"),
                 preliminary=asked.flag("IncludePreliminary"),
                 voucher=asked.flag("IncludeVoucherStatus") or asked.flag("IncludeVoucher"),
             )
             most = int(asked.query.get("maxNrRows", 0))
         except ValueError:
-            return _error(400, {"Message": "The request is invalid."})
+            return json_answer(400, {"Message": "The request is invalid."})
         found = found[:most] if most > 0 else found
-        return self._list(_Answer(), found, self._found_text)
+        return self._list(Answer(), found, self._found_text)
 
     def _list(
         self,
-        answer: _Answer,
+        answer: Answer,
         records: Sequence[Record],
         text_of: Callable[[Record], tuple[bytes, frozenset[str]]],
-    ) -> _Answer:
-        texts = []
-        fired: set[str] = set()
-        for record in records:
-            text, faults = text_of(record)
-            texts.append(text)
-            if faults:
-                fired |= faults
-        answer.items = len(texts)
-        answer.faults.extend(sorted(fired))
-        answer.body = b"[" + b",".join(texts) + b"]"
+    ) -> Answer:
+        sent = [text_of(record) for record in records]
+        answer.items = len(sent)
+        answer.faults += sorted(set[str]().union(*(faults for _, faults in sent)))
+        answer.body = b"[" + b",".join(text for text, _ in sent) + b"]"
         return answer
 
     def _text_of(self, record: Record, *, accounts: bool) -> tuple[bytes, frozenset[str]]:
@@ -514,150 +421,23 @@ class Sandbox:
         text = record.found(self.company.last_day.toordinal())
         return self._disguise.put_on(text, record.id) if self._disguise else (text, frozenset())
 
-    def _page(self, found: list[Record], page: int, asked_size: int, query: Query, answer: _Answer) -> list[Record]:
-        faults = self._faults
-        size = asked_size if self._page_cap is None else min(asked_size, self._page_cap)
-        if "page-fixed" in faults:
-            size = faults["page-fixed"].count
-            if size != asked_size:
-                answer.faults.append("page-fixed")
-        if "page-cap" in faults and size > faults["page-cap"].count:
-            size = faults["page-cap"].count
-            answer.faults.append("page-cap")
-        step = size
-        if "page-cap-skips" in faults and size > faults["page-cap-skips"].count:
-            size = faults["page-cap-skips"].count
-            answer.faults.append("page-cap-skips")
-        if "newest-first" in faults and len(found) > 1:
-            # What doubles an invoice still comes before it.
-            found = sorted(found, key=lambda record: (record.moment, record.id), reverse=True)
-            answer.faults.append("newest-first")
-        if "paging-ignored" in faults:
-            if len(found) > asked_size or page > self._base:
-                answer.faults.append("paging-ignored")
-            return found
-        if page == 0 and self._base == 1:
-            name = "page-0-as-1" if "page-0-as-1" in faults else "page-base-1"
-            if name in faults:
-                answer.faults.append(name)
-            if name != "page-0-as-1":
-                return []
-            page = 1
-        index = page - self._base
-        if "last-page-repeated" in faults and found and index * step >= len(found):
-            index = (len(found) - 1) // step
-            answer.faults.append("last-page-repeated")
-        if "shifting-pages" in faults and len(found) > size + 1:
-            found = self._shifted(found, index, size, query, answer)
-        return found[index * step :][:size]
-
-    @property
-    def _base(self) -> int:
-        from_1 = _PAGES_FROM_1 & self._faults.keys()
-        if from_1 == {"page-0-refused"}:
-            refused = self._faults["page-0-refused"]
-            return self._page_base if (refused.first, refused.every, refused.rate) != (None,) * 3 else 1
-        return 1 if from_1 else self._page_base
-
-    def _shifted(self, found: list[Record], index: int, size: int, query: Query, answer: _Answer) -> list[Record]:
-        """The window as this reading sees it: somewhere on the way an invoice already passed comes, or goes."""
-        with self._lock:
-            # What is asked for one by one, to look a second time, belongs to the reading before it.
-            is_look = size == 1 < self._usual_size[query]
-            if not is_look:
-                self._usual_size[query] = size
-            usual = self._usual_size[query]
-            self._readings[query] += index == 0 and not is_look
-            reading = max(1, self._readings[query])
-        pages = -(-len(found) // usual)
-        if reading > self._faults["shifting-pages"].count or pages < 2:
-            return found
-        comes_late = draw(self._fault_seed, "comes or goes", query, reading) < 0.5
-        before = int(draw(self._fault_seed, "when", query, reading) * (pages - 1))
-        is_early = not is_look and index <= before
-        if comes_late != is_early:
-            return found
-        moved = int(draw(self._fault_seed, "which", query, reading) * (before + 1) * usual)
-        answer.faults.append("shifting-pages")
-        return found[:moved] + found[moved + 1 :]
-
     # Faults on the way
 
-    def _fires(self, name: str, asked: _Asked) -> bool:
-        """Whether a fault fires on this request. Counts the request as one that it could have fired on."""
-        fault = self._faults.get(name)
-        if fault is None:
-            return False
-        with self._lock:
-            self._eligible[name] += 1
-            nth = self._eligible[name]
-            attempt = self._came[asked.key]
-        if fault.first is not None:
-            return nth <= fault.first
-        if fault.every is not None:
-            return nth % fault.every == 0
-        rate = fault.rate if fault.rate is not None else self._fault_rate
-        if fault.rate is None and fault.kind.by_default == "always":
-            return True
-        return draw(self._fault_seed, name, asked.key, attempt) < rate
+    def _fires(self, name: str, asked: Asked, answer: Answer) -> bool:
+        """Whether a fault fires on this request; the answer bears its mark then."""
+        fires = self._chance.fires(name, asked)
+        if fires:
+            answer.faults.append(name)
+        return fires
 
-    def _transport_fault(self, asked: _Asked) -> Fault | None:
-        """The one transport fault that spoils this request, if any does."""
-        if asked.endpoint == "unknown":
-            return None
-        with self._lock:
-            self._came[asked.key] += 1
-            # A caller may count the login that a request needs among its attempts: spoil fewer of those.
-            most = 1 if asked.endpoint == "login" else self._in_a_row
-            enough = self._in_a_row is not None and self._spoiled[asked.key] >= (most or 0)
-        for fault in self._faults.values():
-            if fault.kind.place != "transport" or (asked.endpoint == "login" and fault.name in _ONLY_LISTS):
-                continue
-            if fault.name == "outage":
-                fires = self._is_out(fault)
-            elif fault.name == "token-expires" and self._somebody_is_logging_in():
-                continue
-            else:
-                by_chance = fault.first is None and fault.every is None and fault.rate != 1
-                fires = self._fires(fault.name, asked) and not (enough and by_chance)
-            if fires:
-                return fault
-        return None
-
-    def _remember(self, asked: _Asked, answer: _Answer, broken: Fault | None) -> None:
-        """How often in a row this request has gone wrong, and whether its caller must log in now."""
-        with self._lock:
-            if broken is not None or answer.status == 401:
-                self._spoiled[asked.key] += 1
-            else:
-                self._spoiled[asked.key] = 0
-            if answer.status == 401:
-                self._refused[asked.key] = time.monotonic()
-            elif answer.status == 200 and answer.ending == "whole":
-                self._refused.pop(asked.key, None)
-
-    def _is_out(self, fault: Fault) -> bool:
-        with self._lock:
-            now = time.monotonic()
-            self._eligible["outage"] += 1
-            if self._outage_ends is None and self._eligible["outage"] > (20 if fault.after is None else fault.after):
-                self._outage_ends = now + fault.seconds
-            return self._outage_ends is not None and now < self._outage_ends
-
-    def _somebody_is_logging_in(self) -> bool:
-        # A token that ends again before everybody has had an answer with it would never have worked.
-        limit = time.monotonic() - _REFUSED_FOR_SECONDS
-        return any(since > limit for since in list(self._refused.values()))
-
-    def _instead(self, fault: Fault, asked: _Asked) -> _Answer:
-        luck = draw(self._fault_seed, "which error", asked.key, self._came[asked.key])
+    def _instead(self, fault: Fault, asked: Asked) -> Answer | None:
+        """What is sent without serving the request; None for a fault that spoils the answer to it."""
+        luck = self._chance.luck("which error", asked)
         match fault.name:
             case "reset-before":
-                answer = _Answer(ending="nothing")
-            case "outage" if luck < 0.5:
-                answer = _Answer(ending="nothing")
+                answer = Answer(ending="nothing")
             case "outage":
-                answer = _server_error(503)
+                answer = Answer(ending="nothing") if luck < 0.5 else _server_error(503)
             case "server-error":
                 mixed = fault.value == "mixed"
                 answer = _server_error(
@@ -665,22 +445,22 @@ class Sandbox:
                 )
             case "redirect":
                 query = urlsplit(asked.url).query
-                answer = _Answer(int(str(fault.value)), content_type=_HTML)
+                answer = Answer(int(str(fault.value)), content_type=HTML)
                 answer.headers["Location"] = f"http://localhost:{self._port}/elsewhere?{query}"
+            case "rate-limit" | "rate-limit-zero":
+                answer = _rate_limit(str(math.ceil(fault.seconds)))
+            case "rate-limit-date":
+                answer = _rate_limit(formatdate(math.ceil(time.time() + fault.seconds), usegmt=True))
+            case "rate-limit-past":
+                answer = _rate_limit(formatdate(time.time() - 3600, usegmt=True))
+            case "rate-limit-bare":
+                answer = _rate_limit(None)
             case _:
-                answer = _error(429, "För många anrop. Försök igen senare.")
-                match fault.name:
-                    case "rate-limit-date":
-                        until = math.ceil(time.time() + fault.seconds)
-                        answer.headers["Retry-After"] = formatdate(until, usegmt=True)
-                    case "rate-limit-past":
-                        answer.headers["Retry-After"] = formatdate(time.time() - 3600, usegmt=True)
-                    case "rate-limit" | "rate-limit-zero":
-                        answer.headers["Retry-After"] = str(math.ceil(fault.seconds))
+                return None
         answer.faults.append(fault.name)
         return answer
 
-    def _break(self, answer: _Answer, fault: Fault) -> None:
+    def _break(self, answer: Answer, fault: Fault) -> None:
         if fault.name == "token-expires":
             if answer.status == 401:
                 answer.faults.append(fault.name)
@@ -689,11 +469,11 @@ class Sandbox:
             return
         match fault.name:
             case "html":
-                answer.body, answer.content_type, answer.items = _HTML_PAGE.encode(), _HTML, None
+                answer.body, answer.content_type, answer.items = _HTML_PAGE.encode(), HTML, None
             case "null":
                 answer.body, answer.items = b"null", None
             case "message":
-                answer.body, answer.items = encode({"Message": "Ett tillfälligt fel inträffade."}).encode(), None
+                answer.body, answer.items = json_answer(200, {"Message": "Ett tillfälligt fel inträffade."}).body, None
             case "empty-body":
                 answer.body, answer.items = b"", None
             case "reset-middle":
@@ -706,31 +486,24 @@ class Sandbox:
                 answer.ending = "unannounced"
         answer.faults.append(fault.name)
 
-    def _dress(self, answer: _Answer, asked: _Asked) -> None:
+    def _dress(self, answer: Answer, asked: Asked) -> None:
         """The faults that go together with any other."""
-        listed = answer.items is not None
         if answer.ending == "nothing":
             return
-        if asked.endpoint == "filter" and answer.items == 1 and self._fires("single-object", asked):
+        if asked.endpoint == "filter" and answer.items == 1 and self._fires("single-object", asked, answer):
             answer.body = answer.body[1:-1]
-            answer.faults.append("single-object")
-        if answer.status >= 400 and self._fires("echo-url", asked):
+        if answer.status >= 400 and self._fires("echo-url", asked, answer):
             text = answer.body.decode()
             answer.body = quote(f"{text} POST http://127.0.0.1:{self._port}{asked.url}").encode()
-            answer.faults.append("echo-url")
-        if listed and self._fires("bom", asked):
+        if answer.items is not None and self._fires("bom", asked, answer):
             answer.body = _BOM + answer.body
-            answer.faults.append("bom")
-        if asked.takes_gzip and self._fires("gzip", asked):
+        if asked.takes_gzip and self._fires("gzip", asked, answer):
             answer.body = gzip.compress(answer.body, compresslevel=1)
             answer.headers["Content-Encoding"] = "gzip"
-            answer.faults.append("gzip")
-        if answer.ending == "whole" and self._fires("closes-idle", asked):
+        if answer.ending == "whole" and self._fires("closes-idle", asked, answer):
             answer.ending = "closed"
-            answer.faults.append("closes-idle")
-        if self._fires("slow", asked):
-            answer.faults.append("slow")
-            self._wait(self._faults["slow"].seconds)
+        if self._fires("slow", asked, answer):
+            self._wait(self._chance.faults["slow"].seconds)
 
     def _wait(self, seconds: float) -> None:
         if seconds > 0:
@@ -740,9 +513,9 @@ class Sandbox:
 
     def endpoint(self, path: str) -> Endpoint:
         """Which of the ERP's endpoints a path is."""
-        filter_path = FILTER_LITERAL_PATH if "filter-moved" in self._faults else self._path
+        filter_path = FILTER_LITERAL_PATH if "filter-moved" in self._chance.faults else self._path
         match path:
-            case _ if path == filter_path and "filter-missing" not in self._faults:
+            case _ if path == filter_path and "filter-missing" not in self._chance.faults:
                 return "filter"
             case _ if path == LOGIN_PATH:
                 return "login"
@@ -761,10 +534,10 @@ class Sandbox:
                     "last_day": self.company.last_day.isoformat(),
                     "invoices": len(self.company),
                     "requests": len(self.log),
-                    "faults": sorted(self._faults),
+                    "faults": sorted(self._chance.faults),
                 }
             case "POST", "advance":
-                return 200, self.company.advance(_integer(body.get("seed"))).as_json()
+                return 200, self.company.advance(integer(body.get("seed"))).as_json()
             case "POST", "mend":
                 self.company.mend()
                 return 200, {}
@@ -773,167 +546,25 @@ class Sandbox:
                     self.switch(body.get("faults", ()))
                 except ValueError as error:
                     return 400, {"error": str(error)}
-                return 200, {"faults": sorted(self._faults)}
+                return 200, {"faults": sorted(self._chance.faults)}
             case "GET", "faults-fired":
                 return 200, dict(sorted(self.faults_fired().items()))
             case "GET", "requests":
-                last = _integer(query.get("last")) or len(self.log)
+                last = integer(query.get("last")) or len(self.log)
                 return 200, [asdict(record) for record in self.log[-last:]]
         return 404, {"error": f"there is no {method} {path} here"}
 
 
-class _Server(ThreadingHTTPServer):
-    """One thread per connection; knows its connections, so that stopping leaves none behind."""
-
-    daemon_threads = True
-    request_queue_size = 256
-
-    def __init__(self, sandbox: Sandbox, port: int) -> None:
-        self.sandbox = sandbox
-        self._connections: set[socket.socket] = set()
-        self._changed = threading.Condition()
-        super().__init__(("127.0.0.1", port), _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._changed:
-            self._connections.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        super().shutdown_request(request)
-        with self._changed:
-            self._connections.discard(request)
-            self._changed.notify_all()
-
-    def hang_up(self) -> None:
-        """Close every connection and wait until their threads have noticed."""
-        with self._changed:
-            for connection in self._connections:
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    continue  # gone already
-            self._changed.wait_for(lambda: not self._connections, timeout=5)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        # A caller who hangs up is everyday life; anything else is a mistake in the sandbox.
-        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
-            _log.exception("the sandbox failed on a request")
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """Reads a request off the wire and writes an answer, whole or not."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def do_POST(self) -> None:
-        length = self.headers.get("Content-Length")
-        if length is None and self.headers.get("Transfer-Encoding"):
-            self.close_connection = True
-            return self._send(_error(411, {"Message": "Content-Length krävs."}))
-        raw = self.rfile.read(int(length or 0))
-        parts = urlsplit(self.path)
-        query = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
-        try:
-            body = json.loads(raw) if raw.strip() else {}
-            malformed = not isinstance(body, dict)
-        except ValueError:
-            body, malformed = {}, True
-        body = {} if malformed else body
-        sandbox = self.server.sandbox
-        if parts.path.startswith("/sandbox"):
-            return self._control("POST", parts.path, query, body)
-        asked = _Asked(
-            endpoint=sandbox.endpoint(parts.path),
-            path=parts.path,
-            url=self.path,
-            query=query,
-            body=body,
-            fields={key.lower(): value for key, value in body.items()},
-            malformed=malformed,
-            takes_gzip="gzip" in self.headers.get("Accept-Encoding", ""),
-        )
-        return self._send(sandbox.answer(asked))
-
-    def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        if parts.path.startswith("/sandbox"):
-            query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-            return self._control("GET", parts.path, query, {})
-        return self._send(_error(405, {"Message": "The requested resource does not support http method 'GET'."}))
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Quiet: the sandbox has its own log, and this one would print the keys."""
-
-    def _control(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> None:
-        status, answer = self.server.sandbox.control(method, path, query, body)
-        self._send(_Answer(status, json.dumps(answer, ensure_ascii=False, default=str).encode()))
-
-    def _send(self, answer: _Answer) -> None:
-        if answer.ending == "nothing":
-            return self._reset()
-        body = answer.body
-        lines = [
-            f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
-            f"Date: {formatdate(usegmt=True)}",
-            f"Content-Type: {answer.content_type}",
-            *(f"{name}: {value}" for name, value in answer.headers.items()),
-        ]
-        if answer.ending == "chunked":
-            lines.append("Transfer-Encoding: chunked")
-        elif answer.ending != "unannounced":
-            lines.append(f"Content-Length: {len(body)}")
-        if answer.ending not in {"whole", "closed"}:
-            body = body[: len(body) // 2]
-            self.close_connection = True
-        if answer.ending == "chunked":
-            body = f"{len(body):x}\r\n".encode() + body + b"\r\n"
-        if self.close_connection:
-            lines.append("Connection: close")
-        # Without a word: the caller finds out when it uses the connection again.
-        self.close_connection |= answer.ending == "closed"
-        self.wfile.write(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
-        if answer.ending == "reset":
-            # Let the first half arrive: a reset overtakes what the other side has not read yet.
-            time.sleep(0.02)
-            self._reset()
-        return None
-
-    def _reset(self) -> None:
-        """Close so that the other side sees a reset (RST), not an orderly end."""
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        socket.close(self.connection.detach())
-
-
-def _error(status: int, said: str | dict[str, str]) -> _Answer:
-    return _Answer(status, encode(said).encode())
-
-
-def _server_error(status: int) -> _Answer:
+def _server_error(status: int) -> Answer:
     if status == 500:
-        return _error(500, {"Message": "An error has occurred."})
+        return json_answer(500, {"Message": "An error has occurred."})
     phrase = HTTPStatus(status).phrase
     page = f"<html><head><title>{status} {phrase}</title></head><body><h1>{status} {phrase}</h1></body></html>"
-    return _Answer(status, page.encode(), _HTML)
+    return Answer(status, page.encode(), HTML)
 
 
-def _no_token() -> _Answer:
-    return _Answer(body=encode({"Token": None, "Message": _REFUSED_LOGIN}).encode())
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
-def _moment(value: Any) -> str | None:
-    return None if value is None else normal_moment(str(value))
-
-
-def _integer(value: Any) -> int | None:
-    try:
-        return None if value is None else int(value)
-    except (TypeError, ValueError):
-        return None
+def _rate_limit(retry_after: str | None) -> Answer:
+    answer = json_answer(429, "För många anrop. Försök igen senare.")
+    if retry_after is not None:
+        answer.headers["Retry-After"] = retry_after
+    return answer
