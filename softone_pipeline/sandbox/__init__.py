@@ -7,9 +7,10 @@ with Sandbox(company, faults=["token-expires", "slow:0.2", "page-cap:50"]) as sa
     company.advance()               # an evening passes; run it again
 """
 
-from softone_pipeline.sandbox.company import EXAMPLE_DAY, EXAMPLE_ID, BadInvoice, Changes, Company
+from softone_pipeline.sandbox.company import EXAMPLE_DAY, EXAMPLE_ID, Company
 from softone_pipeline.sandbox.credentials import DEFAULT, Credentials
 from softone_pipeline.sandbox.faults import BAD_INVOICE_KINDS, FAULTS, Fault, FaultKind, parse_fault
+from softone_pipeline.sandbox.records import BadInvoice, Changes
 from softone_pipeline.sandbox.server import RequestRecord, Sandbox
 from softone_pipeline.sandbox.wire import Invoice
 

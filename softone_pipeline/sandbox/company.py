@@ -10,13 +10,9 @@ import datetime as dt
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from random import Random
-from typing import Any
-from zoneinfo import ZoneInfo
 
-from softone_pipeline.sandbox.faults import BAD_INVOICE_KINDS
 from softone_pipeline.sandbox.invoicing import (
     DEBIT,
     DEFINITIVE,
@@ -27,20 +23,11 @@ from softone_pipeline.sandbox.invoicing import (
     Invoicing,
     rng_for,
 )
-from softone_pipeline.sandbox.wire import (
-    Invoice,
-    decode,
-    encode,
-    from_ore,
-    half_away,
-    ore,
-    price,
-    to_ore,
-    with_accounts,
-)
+from softone_pipeline.sandbox.records import BadInvoice, Changes, Query, Record
+from softone_pipeline.sandbox.spoiling import SPOILERS
+from softone_pipeline.sandbox.wire import Invoice, decode, encode, from_ore, half_away, to_ore, with_accounts
 from softone_pipeline.sandbox.workdays import days_between, is_workday, workday_from
 
-STOCKHOLM = ZoneInfo("Europe/Stockholm")
 EXAMPLE_DAY = dt.date(2026, 2, 23)
 EXAMPLE_ID = 12_677_557
 _EXAMPLE_NUMBER = 99_233
@@ -68,151 +55,6 @@ _EXAMPLE = (
     '"DueDate":"2026-02-23T00:00:00","BillingType":1,"Currency":"SEK","OriginStatus":3,'
     '"TotalAmount":628.00,"TotalAmountCurrency":628.00,"VATAmount":125.52,"VATAmountCurrency":125.52}'
 )
-
-
-class Record:
-    """One invoice as the company keeps it: what is sent, and what a query needs to find it."""
-
-    __slots__ = (
-        "_found",
-        "_full",
-        "billing_type",
-        "customer_id",
-        "customer_number",
-        "id",
-        "is_twin",
-        "moment",
-        "number",
-        "payments",
-        "spoiled",
-        "status",
-        "text",
-        "total",
-    )
-
-    def __init__(
-        self,
-        *,
-        invoice_id: int,
-        moment: str,
-        number: str | None,
-        status: int,
-        billing_type: int | None,
-        customer_id: int,
-        customer_number: str | None,
-        text: bytes,
-        total: int,
-        payments: tuple[tuple[int, int], ...] = (),
-    ) -> None:
-        self.id = invoice_id
-        self.moment = moment
-        self.number = number
-        self.status = status
-        self.billing_type = billing_type
-        self.customer_id = customer_id
-        self.customer_number = customer_number
-        self.text = text
-        self.total = total
-        self.payments = payments
-        self.spoiled: BadInvoice | None = None
-        self.is_twin = False
-        self._full: bytes | None = None
-        self._found: tuple[int, bytes] | None = None
-
-    @property
-    def day(self) -> dt.date | None:
-        """The invoice's day; None when it has no date."""
-        return dt.date.fromisoformat(self.moment[:10]) if self.moment else None
-
-    def sent(self, *, accounts: bool) -> bytes:
-        """The invoice's JSON, kept for the next time it is asked for."""
-        text = self.text if self.spoiled is None else self.spoiled.payload.encode()
-        if not accounts:
-            return text
-        if self._full is None:
-            self._full = with_accounts(text.decode()).encode()
-        return self._full
-
-    def paid(self, today: int) -> int:
-        """What has been paid by the end of a day (its ordinal), in öre."""
-        return sum(amount for day, amount in self.payments if day <= today)
-
-    def is_paid(self, today: int) -> bool:
-        """Whether nothing more is expected."""
-        paid = self.paid(today)
-        return paid >= self.total if self.total >= 0 else paid <= self.total
-
-    def found(self, today: int) -> bytes:
-        """The invoice as Search shows it."""
-        paid = self.paid(today)
-        if self._found is None or self._found[0] != paid:
-            header = decode(b"{" + self.text[self.text.rindex(b'"InvoiceId":') :])
-            found = {
-                "CustomerInvoiceId": self.id,
-                "Number": self.number,
-                "CustomerId": self.customer_id,
-                "CustomerNr": self.customer_number,
-                **{key: header.get(key) for key in ("CustomerName", "BillingType", "InvoiceDate", "DueDate")},
-                "TotalAmount": header.get("TotalAmount"),
-                "VatAmount": header.get("VATAmount"),
-                "PaidAmount": from_ore(paid),
-            }
-            self._found = (paid, encode(found).encode())
-        return self._found[1]
-
-    def forget(self) -> None:
-        """Drop what was kept, because the invoice is another now."""
-        self._full = self._found = None
-
-
-@dataclass(frozen=True, slots=True)
-class BadInvoice:
-    """An invoice that cannot be typed: which, on what day, what is wrong, and what is sent."""
-
-    invoice_id: int
-    """The real id; with kind "no-id" or "huge-id" it is not in the payload."""
-    day: dt.date | None
-    kind: str
-    field: str
-    payload: str
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What an evening changed: invoice ids by kind; no invoice is under two of them."""
-
-    changed: tuple[int, ...] = ()
-    """Other content, same day: amounts, rows, due date, or a status that moved on."""
-    redated: dict[int, tuple[dt.date, dt.date]] = field(default_factory=dict)
-    """Moved to another day: from, to."""
-    vanished: tuple[int, ...] = ()
-    """Deleted in the ERP."""
-    new: tuple[int, ...] = ()
-    """Registered this evening, some of them days late."""
-    finalised: tuple[int, ...] = ()
-    """Preliminary ones that became definitive and got a number."""
-    paid: tuple[int, ...] = ()
-    """Payments came in; the invoices themselves read as before."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The same in plain JSON types."""
-        plain = asdict(self)
-        plain["redated"] = {
-            str(invoice_id): [day.isoformat() for day in days] for invoice_id, days in self.redated.items()
-        }
-        return plain
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What Filter is asked for, normalised: bounds as local ISO date-times, inclusive."""
-
-    invoice_id: str | None = None
-    number: str | None = None
-    first: str | None = None
-    last: str | None = None
-    preliminary: bool = False
-    voucher: bool = False
 
 
 class Company:
@@ -262,7 +104,7 @@ class Company:
         `accounts` fills in the account rows, as IncludeRowAccountInfo does.
         """
         with self._lock:
-            texts = [record.text for _, record in sorted(self._records.items()) if record.spoiled is None]
+            texts = [record.text for record in self._by_id() if record.spoiled is None]
         if accounts:
             return [decode(with_accounts(text.decode())) for text in texts]
         return [decode(text) for text in texts]
@@ -393,7 +235,7 @@ class Company:
             payments = old.payments if old else ()
             if paid:
                 payments = (*payments, (self.last_day.toordinal(), to_ore(paid)))
-            self._records[invoice["InvoiceId"]] = _record(
+            self._records[invoice["InvoiceId"]] = Record.of(
                 invoice, customer_id=old.customer_id if old else 80_000, payments=payments
             )
             self._last_id = max(self._last_id, invoice["InvoiceId"] % 2**32)
@@ -417,7 +259,7 @@ class Company:
         """From now on send an invoice so that it cannot be typed (a kind of BAD_INVOICE_KINDS)."""
         with self._lock:
             record = self._records[invoice_id]
-            wrong_field, payload = _SPOILERS[kind](decode(record.text))
+            wrong_field, payload = SPOILERS[kind](decode(record.text))
             bad = BadInvoice(invoice_id, record.day, kind, wrong_field, payload)
             record.spoiled = bad
             record.forget()
@@ -438,7 +280,7 @@ class Company:
     def add_bad_invoices(self, kind: str = "all", *, share_of_days: float = 0.1) -> list[BadInvoice]:
         """Add invoices that cannot be typed on a share of the working days, at least one."""
         rng = rng_for("bad", self.seed)
-        kinds = BAD_INVOICE_KINDS if kind == "all" else (kind,)
+        kinds = tuple(SPOILERS) if kind == "all" else (kind,)
         days = [day for day in self._days() if is_workday(day)] or [self.last_day]
         chosen = sorted(rng.sample(days, max(1, round(len(days) * share_of_days))))
         with self._lock:
@@ -449,12 +291,12 @@ class Company:
         """Send some invoices twice, first with other content and then as they are; at least one."""
         rng = rng_for("twins", self.seed)
         with self._lock:
-            able = [record for record in sorted(self._records.values(), key=_by_id) if _is_plain(record)]
+            able = [record for record in self._by_id() if _is_plain(record)]
             for record in rng.sample(able, min(len(able), max(1, round(len(self._records) * share)))):
                 invoice = decode(record.text)
                 _add_row(invoice, rng)
                 invoice["CustomerName"] = f"{invoice['CustomerName']} (dubblett)"
-                twin = _record(invoice, customer_id=record.customer_id, payments=())
+                twin = Record.of(invoice, customer_id=record.customer_id, payments=())
                 twin.is_twin = True
                 self._twins[record.id] = twin
             self._changed()
@@ -487,7 +329,7 @@ class Company:
             since = (self.last_day - dt.timedelta(days=_LOOK_BACK)).isoformat()
             recent = [
                 record
-                for record in sorted(self._records.values(), key=_by_id)
+                for record in self._by_id()
                 if record.moment >= since and record.id != EXAMPLE_ID and record.spoiled is None
             ]
             free = {record.id: record for record in recent}
@@ -582,6 +424,9 @@ class Company:
 
     # Building and keeping
 
+    def _by_id(self) -> list[Record]:
+        return [record for _, record in sorted(self._records.items())]
+
     def _days(self) -> list[dt.date]:
         return days_between(self.first_day, self.last_day)
 
@@ -625,7 +470,7 @@ class Company:
         return 20_000_000 + self._stride * (day - _ID_EPOCH).days
 
     def _place_example(self) -> None:
-        self._records[EXAMPLE_ID] = _record(self.example_invoice(), customer_id=80_357, payments=(_EXAMPLE_PAID,))
+        self._records[EXAMPLE_ID] = Record.of(self.example_invoice(), customer_id=80_357, payments=(_EXAMPLE_PAID,))
 
     def _place(self, draft: Draft, number: str | None) -> int:
         step = 1 + (self._last_id * 7 + len(draft.rows)) % 4
@@ -636,7 +481,7 @@ class Company:
         if number is None and invoice_id % 4 == 0:
             number = f"P{invoice_id}"
         self._records[invoice_id] = Record(
-            invoice_id=invoice_id,
+            id=invoice_id,
             moment=draft.moment,
             number=number,
             status=draft.status,
@@ -657,41 +502,12 @@ class Company:
         return self._place(draft, number)
 
     def _replace(self, record: Record, invoice: Invoice) -> None:
-        self._records[record.id] = _record(invoice, customer_id=record.customer_id, payments=record.payments)
+        self._records[record.id] = Record.of(invoice, customer_id=record.customer_id, payments=record.payments)
 
     def _changed(self) -> None:
         self.version += 1
         self._order = None
         self._selections.clear()
-
-
-def normal_moment(text: str) -> str:
-    """A date or date-time as asked for, as a local ISO date-time. Raises ValueError for anything else."""
-    moment = dt.datetime.fromisoformat(text.strip())
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(STOCKHOLM).replace(tzinfo=None)
-    return moment.isoformat()
-
-
-def _by_id(record: Record) -> int:
-    return record.id
-
-
-def _record(invoice: Invoice, *, customer_id: int, payments: tuple[tuple[int, int], ...]) -> Record:
-    date = invoice.get("InvoiceDate")
-    total = invoice.get("TotalAmount")
-    return Record(
-        invoice_id=invoice["InvoiceId"],
-        moment=normal_moment(date) if date else "",
-        number=invoice.get("InvoiceNr"),
-        status=invoice["OriginStatus"],
-        billing_type=invoice.get("BillingType"),
-        customer_id=customer_id,
-        customer_number=invoice.get("CustomerNr"),
-        text=encode(invoice).encode(),
-        total=to_ore(Decimal(total)) if total is not None else 0,
-        payments=payments,
-    )
 
 
 def _is_plain(record: Record) -> bool:
@@ -721,70 +537,16 @@ def _add_row(invoice: Invoice, rng: Random) -> None:
     more = (1 + rng.randrange(40)) * 10_000
     more_vat = half_away(more, 4)
     shown = more + more_vat if gross else more
+    amounts = {
+        f"{name}{suffix}": from_ore(amount)
+        for name, amount in (("UnitPrice", shown), ("VatAmount", more_vat), ("SumAmount", shown))
+        for suffix in ("", "Currency")
+    }
     rows.append(
-        decode(
-            f'{{"ProductNr":"T900","Quantity":1.000000,"Text":"Tillägg enligt överenskommelse",'
-            f'"UnitPrice":{price(shown * 100)},"UnitPriceCurrency":{price(shown * 100)},'
-            f'"VatAmount":{ore(more_vat)},"VatAmountCurrency":{ore(more_vat)},'
-            f'"SumAmount":{ore(shown)},"SumAmountCurrency":{ore(shown)},"Accounts":[],'
-            '"AttestStateName":null,"AttestState":0}'
-        )
+        {"ProductNr": "T900", "Quantity": 1, "Text": "Tillägg enligt överenskommelse"}
+        | amounts
+        | {"Accounts": [], "AttestStateName": None, "AttestState": 0}
     )
     for key, added in (("TotalAmount", more + more_vat), ("VATAmount", more_vat)):
         for name in (key, f"{key}Currency"):
             invoice[name] += from_ore(added)
-
-
-def _wrong_type(invoice: Invoice) -> tuple[str, str]:
-    return "TotalAmount", encode(invoice | {"TotalAmount": "etthundra kronor"})
-
-
-def _surplus_decimals(invoice: Invoice) -> tuple[str, str]:
-    rows = [dict(row) for row in invoice["InvoiceRows"]]
-    # Half an öre more: rounding would hide it without a word.
-    rows[0]["SumAmount"] += Decimal("0.005")
-    return "SumAmount", encode(invoice | {"InvoiceRows": rows})
-
-
-def _huge_integer(invoice: Invoice) -> tuple[str, str]:
-    huge = Decimal("123456789012345678901234567890.00")
-    return "TotalAmountCurrency", encode(invoice | {"TotalAmountCurrency": huge})
-
-
-def _nan(invoice: Invoice) -> tuple[str, str]:
-    # .NET's serialiser writes what is not a number as a string.
-    return "VATAmount", encode(invoice | {"VATAmount": "NaN"})
-
-
-def _bare_nan(invoice: Invoice) -> tuple[str, str]:
-    # Other serialisers write it bare, which is no JSON.
-    return "VATAmount", _nan(invoice)[1].replace('"VATAmount":"NaN"', '"VATAmount":NaN')
-
-
-def _no_total(invoice: Invoice) -> tuple[str, str]:
-    return "TotalAmount", encode(invoice | {"TotalAmount": None})
-
-
-def _bad_date(invoice: Invoice) -> tuple[str, str]:
-    return "InvoiceDate", encode(invoice | {"InvoiceDate": "2026-02-30T00:00:00"})
-
-
-def _no_id(invoice: Invoice) -> tuple[str, str]:
-    return "InvoiceId", encode({key: value for key, value in invoice.items() if key != "InvoiceId"})
-
-
-def _huge_id(invoice: Invoice) -> tuple[str, str]:
-    return "InvoiceId", encode(invoice | {"InvoiceId": 2**63 + invoice["InvoiceId"]})
-
-
-_SPOILERS: dict[str, Callable[[Invoice], tuple[str, str]]] = {
-    "wrong-type": _wrong_type,
-    "surplus-decimals": _surplus_decimals,
-    "huge-integer": _huge_integer,
-    "nan": _nan,
-    "bare-nan": _bare_nan,
-    "no-total": _no_total,
-    "bad-date": _bad_date,
-    "no-id": _no_id,
-    "huge-id": _huge_id,
-}

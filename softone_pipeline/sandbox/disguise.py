@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from softone_pipeline.sandbox.company import STOCKHOLM
 from softone_pipeline.sandbox.faults import Fault, draw
+from softone_pipeline.sandbox.records import STOCKHOLM
 from softone_pipeline.sandbox.wire import decode, encode
 
 _DATES = ("InvoiceDate", "DueDate")

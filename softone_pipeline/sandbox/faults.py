@@ -12,20 +12,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from softone_pipeline.sandbox.spoiling import SPOILERS
+
 Place = Literal["login", "transport", "answer", "paging", "content", "data", "route"]
 """Where a fault sits. At most one "transport" fault spoils a request; the others go with anything."""
 
-BAD_INVOICE_KINDS = (
-    "wrong-type",
-    "surplus-decimals",
-    "huge-integer",
-    "nan",
-    "bare-nan",
-    "no-total",
-    "bad-date",
-    "no-id",
-    "huge-id",
-)
+BAD_INVOICE_KINDS = tuple(SPOILERS)
 SERVER_ERRORS = (500, 502, 503, 504)
 REDIRECTS = (301, 302, 303, 307, 308)
 

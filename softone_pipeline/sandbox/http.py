@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from softone_pipeline.sandbox.company import normal_moment
+from softone_pipeline.sandbox.records import normal_moment
 from softone_pipeline.sandbox.wire import encode
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 
-from softone_pipeline.sandbox.company import Query, Record
 from softone_pipeline.sandbox.faults import Fault, draw
+from softone_pipeline.sandbox.records import Query, Record
 
 _FROM_1 = {"page-base-1", "page-0-as-1", "page-0-refused"}
 

@@ -30,12 +30,13 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from softone_pipeline.sandbox.chance import Chance
-from softone_pipeline.sandbox.company import Company, Query, Record
+from softone_pipeline.sandbox.company import Company
 from softone_pipeline.sandbox.credentials import DEFAULT, Credentials
 from softone_pipeline.sandbox.disguise import Disguise
 from softone_pipeline.sandbox.faults import SERVER_ERRORS, Fault, parse_fault
 from softone_pipeline.sandbox.http import HTML, Answer, Asked, Endpoint, Server, integer, json_answer
 from softone_pipeline.sandbox.paging import Paging
+from softone_pipeline.sandbox.records import Query, Record
 from softone_pipeline.sandbox.wire import quote
 
 LOGIN_PATH = "/Login/Token"
