@@ -6,27 +6,18 @@ zero: then something was changed or went wrong between the payload and the mart.
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from softone_pipeline.errors import SoftOneError
 from softone_pipeline.readable import plural
 from softone_pipeline.settings import PipelineSettings
-from softone_pipeline.tables.core.refresh import set_variables
+from softone_pipeline.tables.proof.lines import Row, choose, days_fetched, last_day_of, records, sql
 
-Row = dict[str, Any]
-
-_HERE = Path(__file__).parent
-_LINES, _CELLS, _BALANCE = (
-    (_HERE / name).read_text(encoding="utf-8")
-    for name in ("invoice_lines.sql", "vat_cells.sql", "balance_invoices.sql")
-)
+_CELLS, _BALANCE = sql("vat_cells"), sql("balance_invoices")
 _AMOUNTS = ("net", "vat", "net_currency", "vat_currency")
 _BUCKETS = ("unapplied_credit", "not_due", "due_1_30", "due_31_60", "due_61_90", "due_over_90", "no_due_date")
 _TYPES = {
@@ -73,23 +64,20 @@ def explain_vat(
 ) -> Explanation:
     """The cells of a month (None: invoices without a date) and class (None: every class)."""
     names = {"company": settings.company, "month": month, "status": status}
-    chosen = _lines(
+    chosen = choose(
         connection,
         settings,
         "select company, invoice_id from core.invoices where company = $company and status_class = $status "
         "and date_trunc('month', invoice_date) is not distinct from $month::date",
         names,
     )
-    if chosen == 0 and month is not None:
-        fetched = _days_fetched(connection, settings.company, month)
-        if fetched == 0:
-            last = month.replace(day=calendar.monthrange(month.year, month.month)[1])
-            raise NothingToExplainError(
-                f"No day of {month:%Y-%m} has been fetched for {settings.company}: "
-                f"softone backfill --from {month} --to {last}",
-                is_bad_input=False,
-            )
-    cells = _records(connection.execute(_CELLS, {**names, "vat_class": vat_class}))
+    if chosen == 0 and month is not None and days_fetched(connection, settings.company, month) == 0:
+        raise NothingToExplainError(
+            f"No day of {month:%Y-%m} has been fetched for {settings.company}: "
+            f"softone backfill --from {month} --to {last_day_of(month)}",
+            is_bad_input=False,
+        )
+    cells = records(connection, _CELLS, {**names, "vat_class": vat_class})
     residuals = {
         f"{over} - {under}, {amount}": sum(
             (abs(cell[f"{over}_{amount}"] - cell[f"{under}_{amount}"]) for cell in cells), Decimal(0)
@@ -97,22 +85,21 @@ def explain_vat(
         for over, under in (("mart", "core"), ("core", "payload"))
         for amount in _AMOUNTS
     }
-    invoices = _records(
-        connection.execute(
-            """
-            select invoice_id, invoice_nr, invoice_date, customer_nr, customer_name, billing_type_name, currency,
-                sum(net_amount) as net_amount, sum(vat_amount) as vat_amount, count(row_nr) as row_count
-            from line where $vat_class is null or vat_class = $vat_class
-            group by all order by abs(sum(net_amount) + sum(vat_amount)) desc, invoice_id
-            """,
-            {"vat_class": vat_class},
-        )
+    invoices = records(
+        connection,
+        """
+        select invoice_id, invoice_nr, invoice_date, customer_nr, customer_name, billing_type_name, currency,
+            sum(net_amount) as net_amount, sum(vat_amount) as vat_amount, count(row_nr) as row_count
+        from line where $vat_class is null or vat_class = $vat_class
+        group by all order by abs(sum(net_amount) + sum(vat_amount)) desc, invoice_id
+        """,
+        {"vat_class": vat_class},
     )
     facts = {
         "month": month,
         "vat_class": vat_class,
         "status_class": status,
-        "days_fetched": None if month is None else _days_fetched(connection, settings.company, month),
+        "days_fetched": None if month is None else days_fetched(connection, settings.company, month),
         **{
             f"{side}_{amount}": sum((cell[f"{side}_{amount}"] for cell in cells), Decimal(0))
             for side in ("mart", "core", "payload")
@@ -127,14 +114,13 @@ def explain_balance(
 ) -> Explanation:
     """A customer's row(s) of mart.customer_balance; an empty number is that of invoices without one."""
     names = {"company": settings.company, "customer_nr": customer_nr}
-    said = _records(
-        connection.execute(
-            "from mart.customer_balance where company = $company and coalesce(customer_nr, '') = $customer_nr "
-            "order by currency",
-            names,
-        )
+    said = records(
+        connection,
+        "from mart.customer_balance where company = $company and coalesce(customer_nr, '') = $customer_nr "
+        "order by currency",
+        names,
     )
-    invoices = _records(connection.execute(_BALANCE, names))
+    invoices = records(connection, _BALANCE, names)
     if not said and not invoices:
         near = connection.execute(
             """
@@ -189,28 +175,26 @@ def _balance(invoices: list[Row]) -> dict[str, Decimal | None]:
 
 def find_invoices(connection: duckdb.DuckDBPyConnection, company: str, text: str) -> list[Row]:
     """Invoices with this number or this InvoiceId."""
-    return _records(
-        connection.execute(
-            """
-            select invoice_id, invoice_nr, invoice_date, customer_nr, customer_name, billing_type_name, status_class,
-                currency, total_amount
-            from core.invoices
-            where company = $company and (invoice_nr = $text or invoice_id = try_cast($text as bigint))
-            order by invoice_date, invoice_id
-            """,
-            {"company": company, "text": text},
-        )
+    return records(
+        connection,
+        """
+        select invoice_id, invoice_nr, invoice_date, customer_nr, customer_name, billing_type_name, status_class,
+            currency, total_amount
+        from core.invoices
+        where company = $company and (invoice_nr = $text or invoice_id = try_cast($text as bigint))
+        order by invoice_date, invoice_id
+        """,
+        {"company": company, "text": text},
     )
 
 
 def quarantined(connection: duckdb.DuckDBPyConnection, company: str, text: str) -> list[Row]:
     """What waits in quarantine under this InvoiceId."""
-    return _records(
-        connection.execute(
-            "select invoice_id, partition_date, field, reason, fetched_at, payload from raw.quarantine "
-            "where company = $company and invoice_id = try_cast($text as bigint)",
-            {"company": company, "text": text},
-        )
+    return records(
+        connection,
+        "select invoice_id, partition_date, field, reason, fetched_at, payload from raw.quarantine "
+        "where company = $company and invoice_id = try_cast($text as bigint)",
+        {"company": company, "text": text},
     )
 
 
@@ -219,46 +203,40 @@ def explain_invoice(
 ) -> Explanation:
     """One invoice: rows, lines, payment, versions and payload, and that they add up to the total as received."""
     names = {"company": settings.company, "invoice_id": invoice_id}
-    _lines(connection, settings, "select $company as company, $invoice_id::bigint as invoice_id", names)
-    rows = _records(
-        connection.execute(
-            """
-            select row_nr, row_kind, product_nr, text, quantity, sum_amount, net_amount, vat_amount,
-                sum_amount_currency, net_amount_currency, vat_amount_currency, vat_class, vat_status
-            from core.invoice_rows where company = $company and invoice_id = $invoice_id order by row_nr
-            """,
-            names,
-        )
+    choose(connection, settings, "select $company as company, $invoice_id::bigint as invoice_id", names)
+    rows = records(
+        connection,
+        """
+        select row_nr, row_kind, product_nr, text, quantity, sum_amount, net_amount, vat_amount,
+            sum_amount_currency, net_amount_currency, vat_amount_currency, vat_class, vat_status
+        from core.invoice_rows where company = $company and invoice_id = $invoice_id order by row_nr
+        """,
+        names,
     )
-    lines = _records(
-        connection.execute(
-            """
-            select vat_class, rate_source, count(row_nr) as row_count,
-                sum(net_amount) as net_amount, sum(vat_amount) as vat_amount,
-                sum(net_amount_currency) as net_amount_currency, sum(vat_amount_currency) as vat_amount_currency,
-                sum(sent_net) as sent_net, sum(sent_vat) as sent_vat,
-                sum(sent_net_currency) as sent_net_currency, sum(sent_vat_currency) as sent_vat_currency
-            from line group by all order by vat_class
-            """
-        )
+    lines = records(
+        connection,
+        """
+        select vat_class, rate_source, count(row_nr) as row_count,
+            sum(net_amount) as net_amount, sum(vat_amount) as vat_amount,
+            sum(net_amount_currency) as net_amount_currency, sum(vat_amount_currency) as vat_amount_currency,
+            sum(sent_net) as sent_net, sum(sent_vat) as sent_vat,
+            sum(sent_net_currency) as sent_net_currency, sum(sent_vat_currency) as sent_vat_currency
+        from line group by all order by vat_class
+        """,
     )
-    (header,) = _records(
-        connection.execute("from core.invoices where company = $company and invoice_id = $invoice_id", names)
+    (header,) = records(connection, "from core.invoices where company = $company and invoice_id = $invoice_id", names)
+    versions = records(
+        connection,
+        "select partition_date, fetched_at, change, superseded_at, end_reason, latest, payload_hash, "
+        "md5(payload) as md5, payload, raw.read_invoice(coalesce(payload_normalised, payload)) as sent "
+        "from raw.customer_invoices where company = $company and invoice_id = $invoice_id order by fetched_at",
+        names,
     )
-    versions = _records(
-        connection.execute(
-            "select partition_date, fetched_at, change, superseded_at, end_reason, latest, payload_hash, "
-            "md5(payload) as md5, payload, raw.read_invoice(coalesce(payload_normalised, payload)) as sent "
-            "from raw.customer_invoices where company = $company and invoice_id = $invoice_id order by fetched_at",
-            names,
-        )
-    )
-    payment = _records(
-        connection.execute(
-            "select total_amount, paid_amount, as_of from raw.payment_status "
-            "where company = $company and invoice_id = $invoice_id and superseded_at is null",
-            names,
-        )
+    payment = records(
+        connection,
+        "select total_amount, paid_amount, as_of from raw.payment_status "
+        "where company = $company and invoice_id = $invoice_id and superseded_at is null",
+        names,
     )
     newest = next((version for version in versions if version["latest"]), None)
     findings = []
@@ -294,26 +272,3 @@ def explain_invoice(
     facts["versions"] = shown
     facts["quarantined"] = quarantined(connection, settings.company, str(invoice_id))
     return Explanation(facts, lines, [], residuals, findings)
-
-
-def _lines(connection: duckdb.DuckDBPyConnection, settings: PipelineSettings, select: str, names: Row) -> int:
-    """Temp tables chosen and line (invoice_lines.sql), for the invoices that a SELECT names. Returns how many."""
-    set_variables(connection, settings)
-    used = {name: value for name, value in names.items() if f"${name}" in select}
-    connection.execute(f"create or replace temp table chosen as {select}", used)
-    connection.execute(f"create or replace temp table line as {_LINES}")
-    found = connection.execute("select count(*) from chosen").fetchone()
-    return int(found[0]) if found else 0
-
-
-def _days_fetched(connection: duckdb.DuckDBPyConnection, company: str, month: dt.date) -> int:
-    found = connection.execute(
-        "select count(*) from raw.fetched_days where company = ? and date_trunc('month', partition_date) = ?::date",
-        [company, month],
-    ).fetchone()
-    return int(found[0]) if found else 0
-
-
-def _records(result: duckdb.DuckDBPyConnection) -> list[Row]:
-    names = [column[0] for column in result.description]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

@@ -5,28 +5,19 @@ A candidate's effect is what the ledger's figure would differ by if that were th
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import combinations
-from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from softone_pipeline.readable import moment, plural
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
-from softone_pipeline.tables.core.refresh import set_variables
 from softone_pipeline.tables.proof.ledger import RECEIVABLES, RECEIVABLES_OPEN
+from softone_pipeline.tables.proof.lines import Row, choose, days_fetched, last_day_of, records, sql
 
-Row = dict[str, Any]
-
-_HERE = Path(__file__).parent
-_LINES, _MEASURES, _CANDIDATES = (
-    (_HERE / name).read_text(encoding="utf-8")
-    for name in ("invoice_lines.sql", "reconcile_lines.sql", "reconcile_candidates.sql")
-)
+_MEASURES, _CANDIDATES = sql("reconcile_lines"), sql("reconcile_candidates")
 # Invoices that far outside the period may be the one that the ledger has in it.
 _AROUND = dt.timedelta(days=62)
 _MOST_TOGETHER = 3
@@ -76,16 +67,16 @@ def reconcile(
     taken_at: dt.datetime | None = None,
 ) -> Reconciliation:
     """`theirs` by position: receivables (invoiced in the month), receivables-open, vat-<rate>. `invoices` by number."""
-    last_day = month.replace(day=calendar.monthrange(month.year, month.month)[1])
+    last_day = last_day_of(month)
     classes = [f"{rate.normalize():f}" for rate in settings.vat_rates]
     names: Row = {"company": settings.company, "first_day": month, "last_day": last_day}
-    set_variables(connection, settings)
-    connection.execute(
-        "create or replace temp table chosen as select company, invoice_id from core.invoices where company = ? "
-        "and (invoice_date is null or invoice_date between ? and ?)",
-        [settings.company, month - _AROUND, last_day + _AROUND],
+    choose(
+        connection,
+        settings,
+        "select company, invoice_id from core.invoices where company = $company "
+        "and (invoice_date is null or invoice_date between $first_around and $last_around)",
+        {"company": settings.company, "first_around": month - _AROUND, "last_around": last_day + _AROUND},
     )
-    connection.execute(f"create or replace temp table line as {_LINES}")
     connection.execute(
         f"create or replace temp table measure as {_MEASURES}",
         {"first_day": month, "last_day": last_day, "classes": classes},
@@ -95,7 +86,7 @@ def reconcile(
         theirs = {RECEIVABLES: sum(invoices.values(), Decimal("0.00")), **theirs}
     asked = [RECEIVABLES, *(f"vat-{name}" for name in classes)]
     positions = [Position(name, ours.get(name, Decimal("0.00")), theirs.get(name)) for name in asked]
-    found = _records(connection.execute(_CANDIDATES, {**names, "taken_at": taken_at}))
+    found = records(connection, _CANDIDATES, {**names, "taken_at": taken_at})
     for position in positions:
         if not position.ties:
             position.candidates = [row for row in found if row["position"] == position.name]
@@ -107,13 +98,9 @@ def reconcile(
         for name, amount in theirs.items()
         if name not in {position.name for position in positions}
     ]
-    fetched = connection.execute(
-        "select count(*) from raw.fetched_days where company = $company and partition_date between $first_day and $last_day",
-        names,
-    ).fetchone()
     return Reconciliation(
         positions=positions,
-        days_not_fetched=(last_day - month).days + 1 - (fetched[0] if fetched else 0),
+        days_not_fetched=(last_day - month).days + 1 - days_fetched(connection, settings.company, month),
         invoices=[] if invoices is None else _unlike(connection, names, invoices),
     )
 
@@ -176,24 +163,23 @@ def _open(connection: duckdb.DuckDBPyConnection, company: str, last_day: dt.date
 
 def _same_amount(connection: duckdb.DuckDBPyConnection, position: Position) -> list[Row]:
     """Single invoices that alone would make the difference, within two months of the period."""
-    return _records(
-        connection.execute(
-            """
-            select invoice_id, invoice_nr, invoice_date, status_class, amount,
-                case
-                    when not (is_in_period and status_class = 'counted') then 'in the ledger, not counted here'
-                    when -amount = $difference then 'counted here, not in the ledger'
-                    else 'in the ledger with the other sign'
-                end as how
-            from measure
-            where position = $position and amount <> 0 and case
-                when is_in_period and status_class = 'counted' then $difference in (-amount, -2 * amount)
-                else $difference = amount
-            end
-            order by invoice_date, invoice_id limit 20
-            """,
-            {"position": position.name, "difference": position.difference},
-        )
+    return records(
+        connection,
+        """
+        select invoice_id, invoice_nr, invoice_date, status_class, amount,
+            case
+                when not (is_in_period and status_class = 'counted') then 'in the ledger, not counted here'
+                when -amount = $difference then 'counted here, not in the ledger'
+                else 'in the ledger with the other sign'
+            end as how
+        from measure
+        where position = $position and amount <> 0 and case
+            when is_in_period and status_class = 'counted' then $difference in (-amount, -2 * amount)
+            else $difference = amount
+        end
+        order by invoice_date, invoice_id limit 20
+        """,
+        {"position": position.name, "difference": position.difference},
     )
 
 
@@ -213,43 +199,37 @@ def _together(position: Position) -> list[str]:
 
 def _unlike(connection: duckdb.DuckDBPyConnection, names: Row, invoices: dict[str, Decimal]) -> list[Row]:
     """Invoice numbers that only one side has, or with another amount; by number, as the ledger knows no ids."""
-    return _records(
-        connection.execute(
-            """
-            with theirs as (
-                select unnest($numbers::varchar[]) as invoice_nr, unnest($amounts::decimal(18, 2)[]) as theirs
-            ),
+    return records(
+        connection,
+        """
+        with theirs as (
+            select unnest($numbers::varchar[]) as invoice_nr, unnest($amounts::decimal(18, 2)[]) as theirs
+        ),
 
-            ours as (
-                select
-                    coalesce(invoice_nr, '') as invoice_nr,
-                    sum(total_amount) filter (where is_ours) as ours,
-                    string_agg(distinct status_class || ' ' || coalesce(invoice_date::varchar, 'no date'), ', ') as stands_as
-                from (
-                    select *, status_class = 'counted' and coalesce(invoice_date between $first_day and $last_day, false) as is_ours
-                    from core.invoices where company = $company
-                )
-                group by all
-            )
-
+        ours as (
             select
-                invoice_nr, ours, theirs, coalesce(theirs, 0) - coalesce(ours, 0) as difference,
-                case
-                    when theirs is null then 'not in the ledger''s file'
-                    when ours.invoice_nr is null then 'no invoice with this number here'
-                    when ours is null then 'not counted here in this period'
-                    else 'another amount'
-                end as what,
-                stands_as
-            from theirs full join ours using (invoice_nr)
-            where (theirs is not null or ours is not null) and theirs is distinct from ours
-            order by abs(coalesce(theirs, 0) - coalesce(ours, 0)) desc, invoice_nr
-            """,
-            {**names, "numbers": list(invoices), "amounts": list(invoices.values())},
+                coalesce(invoice_nr, '') as invoice_nr,
+                sum(total_amount) filter (where is_ours) as ours,
+                string_agg(distinct status_class || ' ' || coalesce(invoice_date::varchar, 'no date'), ', ') as stands_as
+            from (
+                select *, status_class = 'counted' and coalesce(invoice_date between $first_day and $last_day, false) as is_ours
+                from core.invoices where company = $company
+            )
+            group by all
         )
+
+        select
+            invoice_nr, ours, theirs, coalesce(theirs, 0) - coalesce(ours, 0) as difference,
+            case
+                when theirs is null then 'not in the ledger''s file'
+                when ours.invoice_nr is null then 'no invoice with this number here'
+                when ours is null then 'not counted here in this period'
+                else 'another amount'
+            end as what,
+            stands_as
+        from theirs full join ours using (invoice_nr)
+        where (theirs is not null or ours is not null) and theirs is distinct from ours
+        order by abs(coalesce(theirs, 0) - coalesce(ours, 0)) desc, invoice_nr
+        """,
+        {**names, "numbers": list(invoices), "amounts": list(invoices.values())},
     )
-
-
-def _records(result: duckdb.DuckDBPyConnection) -> list[Row]:
-    names = [column[0] for column in result.description]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
