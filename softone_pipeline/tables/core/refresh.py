@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from softone_pipeline.settings import PipelineSettings
 
+_SQL = (*MACROS, *(part for table in (INVOICES, INVOICE_ROWS) for part in (table.select, *table.create_statements())))
+_SQL_DIGEST = hashlib.sha256("\x1e".join(map(str, _SQL)).encode()).hexdigest()
+
 # So many invoices are derived at a time, that memory does not grow with their number.
 _AT_ONCE = 200_000
 
@@ -67,14 +70,13 @@ def refresh_core(connection: duckdb.DuckDBPyConnection, settings: PipelineSettin
     After an upgrade also those of the other companies in the database, with the settings that they were last derived with:
     none is to be without its tables until its own next run.
     """
-    sql_digest = _sql_digest()
     variables = _variables(settings)
     built = connection.execute(f"select {', '.join(variables)}, sql_digest from core.build_state").fetchall()
     built_with = {row[0]: (dict(zip(variables, row[:-1], strict=True)), row[-1]) for row in built}
-    is_current = built_with.pop(settings.company, None) == (variables, sql_digest)
+    is_current = built_with.pop(settings.company, None) == (variables, _SQL_DIGEST)
     refreshed = _refresh_company(connection, variables, whole=not is_current)
     for other, its_digest in built_with.values():
-        if its_digest != sql_digest:
+        if its_digest != _SQL_DIGEST:
             refreshed += _refresh_company(connection, other, whole=True)
     return Refreshed(
         invoices_refreshed=refreshed,
@@ -94,11 +96,9 @@ def _refresh_company(connection: duckdb.DuckDBPyConnection, variables: Mapping[s
     _set(connection, variables)
     if whole:
         connection.execute("delete from core.build_state where company = $company", company)
-        names = (*variables, "sql_digest")
-        connection.execute(
-            f"insert into core.build_state ({', '.join(names)}, built_at) values ({', '.join(f'${n}' for n in names)}, now())",
-            {**variables, "sql_digest": _sql_digest()},
-        )
+        state = {**variables, "sql_digest": _SQL_DIGEST}
+        said = ", ".join(f"${name} as {name}" for name in state)
+        connection.execute(f"insert into core.build_state by name select {said}, now() as built_at", state)
     connection.execute(
         f"""
         create or replace temp table different as
@@ -135,11 +135,6 @@ def _variables(settings: PipelineSettings) -> dict[str, Any]:
         "vat_rates": list(settings.vat_rates),
         "tax_reduction_words": list(settings.tax_reduction_words),
     }
-
-
-def _sql_digest() -> str:
-    tables = (part for table in (INVOICES, INVOICE_ROWS) for part in (table.select, *table.create_statements()))
-    return hashlib.sha256("\x1e".join(map(str, (*MACROS, *tables))).encode()).hexdigest()
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
