@@ -9,6 +9,7 @@ MACROS = tuple(
     for path in (
         "raw/read_invoice.sql",
         "raw/read_invoice_header.sql",
+        "raw/macros.sql",
         "core/macros.sql",
         "mart/receivables_as_known.sql",
         "mart/customer_balance_as_known.sql",

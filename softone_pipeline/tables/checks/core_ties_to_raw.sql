@@ -17,13 +17,7 @@ with sent as (
                 "VatAmountCurrency": "DECIMAL(18,2)"
             }]
         }') as invoice
-    -- in two halves, for DuckDB reads a table of up to 122,880 rows on one core
-    from (
-        from raw.customer_invoices where invoice_id % 2 = 0
-        union all
-        from raw.customer_invoices where invoice_id % 2 <> 0
-    )
-    where latest
+    from raw.latest_versions()
 ),
 
 sent_amount as (

@@ -9,15 +9,8 @@ with version as (
         partition_date,
         end_reason is not null as is_missing,
         raw.read_invoice(coalesce(payload_normalised, payload)) as invoice
-    -- in two halves, for DuckDB reads a table of up to 122,880 rows on one core
-    from (
-        from raw.customer_invoices where invoice_id % 2 = 0
-        union all
-        from raw.customer_invoices where invoice_id % 2 <> 0
-    )
-    where latest
-        and (getvariable('company') is null or company = getvariable('company'))
-        and (getvariable('invoice_ids') is null or invoice_id in (select unnest(getvariable('invoice_ids'))))
+    from raw.latest_versions()
+    where core.is_asked_for(company, invoice_id)
 ),
 
 header as (
@@ -143,7 +136,7 @@ matched as (
         sum_amount_currency <> 0 and vat_amount_currency <> 0
         and sign(sum_amount_currency) = sign(vat_amount_currency) as is_comparable,
         case when is_comparable then list_filter(
-            coalesce(getvariable('vat_rates'), [25, 12, 6]::decimal(5, 2)[]),
+            core.vat_rates(),
             lambda rate: vat_amount_currency = core.expected_vat(sum_amount_currency, rate, price_basis = 'gross')
         ) end as exact_rates,
         -- on an invoice with other VAT: money taken off without VAT (on a credit: given back)
@@ -158,7 +151,7 @@ deduction as (
         *,
         -- which are within one öre, where none is exact
         case when len(exact_rates) = 0 then list_filter(
-            coalesce(getvariable('vat_rates'), [25, 12, 6]::decimal(5, 2)[]),
+            core.vat_rates(),
             lambda rate: abs(
                 vat_amount_currency - core.expected_vat(sum_amount_currency, rate, price_basis = 'gross')
             ) <= 0.01

@@ -8,15 +8,8 @@ with version as (
         fetched_at,
         end_reason is not null as is_missing,
         raw.read_invoice_header(coalesce(payload_normalised, payload)) as invoice
-    -- in two halves, for DuckDB reads a table of up to 122,880 rows on one core
-    from (
-        from raw.customer_invoices where invoice_id % 2 = 0
-        union all
-        from raw.customer_invoices where invoice_id % 2 <> 0
-    )
-    where latest
-        and (getvariable('company') is null or company = getvariable('company'))
-        and (getvariable('invoice_ids') is null or invoice_id in (select unnest(getvariable('invoice_ids'))))
+    from raw.latest_versions()
+    where core.is_asked_for(company, invoice_id)
 ),
 
 row_total as (
@@ -32,8 +25,7 @@ row_total as (
         sum(vat_amount) filter (where row_kind <> 'subtotal') as row_vat,
         sum(vat_amount_currency) filter (where row_kind <> 'subtotal') as row_vat_currency
     from core.invoice_rows
-    where (getvariable('company') is null or company = getvariable('company'))
-        and (getvariable('invoice_ids') is null or invoice_id in (select unnest(getvariable('invoice_ids'))))
+    where core.is_asked_for(company, invoice_id)
     group by company, invoice_id
 ),
 
@@ -76,7 +68,7 @@ footed as (
         end::decimal(18, 2) as rounding_amount_currency,
         -- without rows: which of the rates the header agrees with
         case when price_basis = 'header' then list_filter(
-            coalesce(getvariable('vat_rates'), [25, 12, 6]::decimal(5, 2)[]),
+            core.vat_rates(),
             lambda rate: abs(
                 vat_amount_currency::decimal(38, 4) - rate * 0.01::decimal(3, 2) * (total_amount_currency - vat_amount_currency)
             ) <= 0.01 + 0.005 * rate

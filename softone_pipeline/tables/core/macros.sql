@@ -8,6 +8,22 @@ create or replace macro core.divide_rounded(numerator, denominator) as
 create or replace macro core.in_oere(amount) as (amount::decimal(38, 2) * 100)::hugeint;
 create or replace macro core.from_oere(oere) as (oere::decimal(38, 2) * 0.01::decimal(3, 2))::decimal(18, 2);
 
+-- What is to be derived: all, but for the variables company and invoice_ids.
+create or replace macro core.is_asked_for(company, invoice_id) as
+    (getvariable('company') is null or company = getvariable('company'))
+    and (getvariable('invoice_ids') is null or invoice_id in (select unnest(getvariable('invoice_ids'))));
+
+-- The VAT rates in per cent that an amount may carry (SOFTONE_VAT_RATES).
+create or replace macro core.vat_rates() as coalesce(getvariable('vat_rates'), [25, 12, 6]::decimal(5, 2)[]);
+
+-- Whether a credit was sent with positive amounts. Only such a credit's rows are read.
+create or replace macro core.is_sent_positive(billing_type, total, payload) as coalesce(
+    case when billing_type = 2 and total > 0 then coalesce(
+        list_sum([coalesce(r.SumAmountCurrency, 0) for r in raw.read_invoice(payload).InvoiceRows]), 0
+    ) >= 0 end,
+    false
+);
+
 -- How an invoice's rows and header meet: total, header VAT, and the rows' sums of amount and VAT.
 create or replace macro core.price_basis(total, header_vat, row_sum, row_vat) as case
     when abs(total - row_sum - header_vat) <= 0.50

@@ -46,16 +46,10 @@ version as (
         and core.status_class(origin_status, false) = 'counted'
 ),
 
--- core's rule for a credit that was sent positive; only such a credit's rows are read
 signed as (
     select
         *,
-        coalesce(
-            case when invoice.BillingType = 2 and invoice.TotalAmountCurrency > 0 then coalesce(
-                list_sum([coalesce(r.SumAmountCurrency, 0) for r in raw.read_invoice(payload).InvoiceRows]), 0
-            ) >= 0 end,
-            false
-        ) as sign_normalised
+        core.is_sent_positive(invoice.BillingType, invoice.TotalAmountCurrency, payload) as sign_normalised
     from version
 ),
 

@@ -83,7 +83,7 @@ header_line as (
         company,
         invoice_id,
         list_filter(
-            coalesce(getvariable('vat_rates'), [25, 12, 6]::decimal(5, 2)[]),
+            core.vat_rates(),
             lambda rate: abs(100 * sent_vat_currency::decimal(38, 2) - rate * (sent_total_currency - sent_vat_currency)) <= 1 + 0.5 * rate
         ) as rates,
         case

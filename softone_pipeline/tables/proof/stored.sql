@@ -14,6 +14,6 @@ where company = $company
         invoice_id in (select unnest($ids::bigint[]))
         or (
             partition_date between $first_day and $last_day
-            and ($include_preliminary or origin_status in (2, 3, 4, 5))
+            and raw.could_be_brought(origin_status, $include_preliminary)
         )
     )

@@ -185,7 +185,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
                 coalesce(version.superseded_at, version.fetched_at),
                 case
                     when version.end_reason is null and not day.closures_suspended
-                        and (day.include_preliminary or version.origin_status in (2, 3, 4, 5))
+                        and raw.could_be_brought(version.origin_status, day.include_preliminary)
                         then day.fetched_at
                     else version.fetched_at
                 end
@@ -229,7 +229,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
         where not standing.is_missing
             and standing.invoice_id not in (select invoice_id from incoming)
             and standing.known_at <= asked_day.asked_at
-            and (asked_day.include_preliminary or standing.origin_status in (2, 3, 4, 5))
+            and raw.could_be_brought(standing.origin_status, asked_day.include_preliminary)
             and partition_date not in (select day from suspended)
         union all
         select quarantine.invoice_id, asked_day.partition_date, 'quarantined'

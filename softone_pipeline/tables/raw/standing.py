@@ -11,20 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
-# Core's rule for a credit that was sent positive; only such a credit's rows are read.
 _STANDING = """
 with version as (
     select
         partition_date,
         coalesce(payload_normalised, payload) as payload,
         raw.read_invoice_header(coalesce(payload_normalised, payload)) as invoice
-    -- in two halves, for DuckDB reads a table of up to 122,880 rows on one core
-    from (
-        from raw.customer_invoices where invoice_id % 2 = 0
-        union all
-        from raw.customer_invoices where invoice_id % 2 <> 0
-    )
-    where company = $company and latest and end_reason is null
+    from raw.latest_versions()
+    where company = $company and end_reason is null
         and partition_date in (select unnest($days))
         and core.status_class(origin_status, false) = 'counted'
 ),
@@ -32,12 +26,11 @@ with version as (
 signed as (
     select
         partition_date,
-        case
-            when invoice.BillingType = 2 and invoice.TotalAmountCurrency > 0 and coalesce(
-                list_sum([coalesce(r.SumAmountCurrency, 0) for r in raw.read_invoice(payload).InvoiceRows]), 0
-            ) >= 0 then -invoice.TotalAmount
-            else invoice.TotalAmount
-        end as total_amount
+        if(
+            core.is_sent_positive(invoice.BillingType, invoice.TotalAmountCurrency, payload),
+            -invoice.TotalAmount,
+            invoice.TotalAmount
+        ) as total_amount
     from version
 )
 
