@@ -1,9 +1,11 @@
 -- Balances that are not the total of the customer's definitive invoices.
-with invoiced as (
-    select company, customer_nr, currency, count(*) as invoice_count, sum(total_amount) as total
+with line as (
+    select 'mart' as side, company, customer_nr, currency, invoice_count, net_invoiced as total
+    from mart.customer_balance
+    union all
+    select 'core', company, customer_nr, currency, 1, total_amount
     from core.invoices
     where status_class = 'counted'
-    group by all
 ),
 
 compared as (
@@ -15,13 +17,8 @@ compared as (
         sum(invoice_count) filter (where side = 'core') as invoice_count,
         sum(total) filter (where side = 'mart') as balance,
         sum(total) filter (where side = 'core') as invoiced
-    from (
-        select 'mart' as side, company, customer_nr, currency, invoice_count, net_invoiced as total
-        from mart.customer_balance
-        union all by name
-        select 'core' as side, * from invoiced
-    )
-    group by company, customer_nr, currency
+    from line
+    group by all
 )
 
 select

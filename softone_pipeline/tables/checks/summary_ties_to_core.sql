@@ -1,28 +1,26 @@
 -- Cells of the VAT summary (month, currency, billing type, status) that are not the total of their invoices.
-with summary as (
+with line as (
     select
+        'mart' as side,
         company,
         period_month,
         currency,
         billing_type_name,
         status_class,
-        sum(net_amount + vat_amount) as total,
-        sum(net_amount_currency + vat_amount_currency) as total_currency
+        net_amount + vat_amount as total,
+        net_amount_currency + vat_amount_currency as total_currency
     from mart.vat_summary
-    group by all
-),
-
-invoiced as (
+    union all
     select
+        'core',
         company,
-        date_trunc('month', invoice_date)::date as period_month,
+        date_trunc('month', invoice_date)::date,
         currency,
         billing_type_name,
         status_class,
-        sum(total_amount) as total,
-        sum(total_amount_currency) as total_currency
+        total_amount,
+        total_amount_currency
     from core.invoices
-    group by all
 ),
 
 compared as (
@@ -36,12 +34,8 @@ compared as (
         sum(total) filter (where side = 'core') as invoiced,
         sum(total_currency) filter (where side = 'mart') as summary_currency,
         sum(total_currency) filter (where side = 'core') as invoiced_currency
-    from (
-        select 'mart' as side, * from summary
-        union all by name
-        select 'core' as side, * from invoiced
-    )
-    group by company, period_month, currency, billing_type_name, status_class
+    from line
+    group by all
 )
 
 select
