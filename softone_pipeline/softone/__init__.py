@@ -9,6 +9,7 @@ transport.py   what every HTTP request passes through: pace, meter, proxy; quiet
 answers.py     what an HTTP answer means
 pages.py       a body into its invoices' exact texts
 pseudonyms.py  the person out of a payload
+fields.py      the names of an invoice's fields
 models.py      the exact reading of one odd invoice; Search's rows
 dates.py, jsontext.py, redaction.py, threads.py    tools: days, JSON by position, secrets out of texts, order
 """

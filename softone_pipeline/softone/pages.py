@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from softone_pipeline.softone import fields
 from softone_pipeline.softone.dates import NotADateError, read_day
 from softone_pipeline.softone.jsontext import (
     NestedTooDeeplyError,
@@ -24,26 +25,6 @@ from softone_pipeline.softone.jsontext import (
     value_at,
 )
 from softone_pipeline.softone.received import ReceivedInvoice
-
-INVOICE_FIELDS = frozenset(
-    {
-        "InvoiceId",
-        "InvoiceNr",
-        "CustomerNr",
-        "CustomerName",
-        "CustomerOrgNr",
-        "InvoiceDate",
-        "DueDate",
-        "BillingType",
-        "Currency",
-        "OriginStatus",
-        "TotalAmount",
-        "TotalAmountCurrency",
-        "VATAmount",
-        "VATAmountCurrency",
-        "InvoiceRows",
-    }
-)
 
 _BOM = b"\xef\xbb\xbf"
 _BIGINT = range(-(2**63), 2**63)
@@ -246,4 +227,4 @@ def _is_error(found: dict[str, Any]) -> bool:
 
 def _is_like_invoice(invoice: PageInvoice) -> bool:
     found = _fields(invoice.received.payload)
-    return found is None or (message_in(found) is None and not INVOICE_FIELDS.isdisjoint(found))
+    return found is None or (message_in(found) is None and not fields.HEADER.isdisjoint(found))

@@ -15,36 +15,17 @@ from typing import Literal
 
 import msgspec
 
+from softone_pipeline.softone import fields
 from softone_pipeline.softone.jsontext import JsonNumber, array_items, object_items, parse, skip_space
 from softone_pipeline.softone.received import ReceivedInvoice
 
 Mode = Literal["none", "persons", "all"]
 
-_HEADER_NUMBERS = {
-    "InvoiceId",
-    "BillingType",
-    "OriginStatus",
-    "TotalAmount",
-    "TotalAmountCurrency",
-    "VATAmount",
-    "VATAmountCurrency",
-}
-_ROW_NUMBERS = {
-    "Quantity",
-    "UnitPrice",
-    "UnitPriceCurrency",
-    "VatAmount",
-    "VatAmountCurrency",
-    "SumAmount",
-    "SumAmountCurrency",
-    "AttestState",
-}
-_DATES = {"InvoiceDate", "DueDate"}
 _CODES = {"InvoiceNr", "Currency", "ProductNr", "AttestStateName", "CustomerNr"}
 
-_NUMBERS = _HEADER_NUMBERS | _ROW_NUMBERS
-_KNOWN_OF_HEADER = _HEADER_NUMBERS | _DATES | _CODES
-_KNOWN_OF_ROW = _ROW_NUMBERS | _CODES
+_NUMBERS = fields.HEADER_NUMBERS | fields.ROW_NUMBERS
+_KNOWN_OF_HEADER = fields.HEADER_NUMBERS | fields.DATES | _CODES
+_KNOWN_OF_ROW = fields.ROW_NUMBERS | _CODES
 
 _NUMBER = re.compile(r'"?-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"?')
 _DATE = re.compile(r'"[0-9T:.Z+-]*"')
@@ -142,7 +123,7 @@ class Pseudonymiser:
             return raw
         if name in _NUMBERS:
             is_kept = _NUMBER.fullmatch(raw) is not None
-        elif name in _DATES:
+        elif name in fields.DATES:
             is_kept = _DATE.fullmatch(raw) is not None or _NUMBER.fullmatch(raw) is not None
         else:
             is_kept = name in _CODES and raw[:1] not in ("{", "[")
