@@ -1,4 +1,4 @@
-"""Reading the ERP's dates: calendar days in Stockholm. No HTTP, no JSON."""
+"""Reading the ERP's dates: calendar days in Stockholm, and runs of them. No HTTP, no JSON."""
 
 from __future__ import annotations
 
@@ -53,6 +53,11 @@ def read_day(text: str) -> Day | None:
         return Day(moment.astimezone(STOCKHOLM).date(), written)
     except (ValueError, OverflowError):
         raise NotADateError(text) from None
+
+
+def days_between(first: dt.date, last: dt.date) -> list[dt.date]:
+    """Every day from first to last, both included."""
+    return [first + dt.timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 def _zone(text: str | None) -> dt.tzinfo | None:

@@ -30,6 +30,7 @@ from softone_pipeline.softone import (
     SoftOneClient,
     normalise_invoice,
 )
+from softone_pipeline.softone.dates import days_between
 from softone_pipeline.tables.raw.pseudonymising import Privacy, hide_answer, hide_window
 
 Kind = Literal["changed", "moved", "not_here", "not_there", "quarantined"]
@@ -188,7 +189,7 @@ def verify(
     """
     with open_store() as store:
         hide = _pseudonymiser(store, company, privacy or Privacy())
-    certificates = {day: DayCertificate(day) for day in _days(first_day, last_day)}
+    certificates = {day: DayCertificate(day) for day in days_between(first_day, last_day)}
     looks: list[_Look] = []
     # A date with a zone may be brought by its neighbour's window only: the two days beside are read for those.
     beside = [(day, day) for day in (first_day - _ONE_DAY, last_day + _ONE_DAY)]
@@ -201,7 +202,7 @@ def verify(
             there = [_there(invoice) for invoice in hide_window(hide, outcome).invoices]
             look = _Look(first, last, outcome.asked_at, outcome.include_preliminary, there)
         looks.append(look)
-        for day in certificates.keys() & set(_days(first, last)):
+        for day in certificates.keys() & set(days_between(first, last)):
             if isinstance(outcome, WindowError):
                 certificates[day].failed = str(outcome)
             else:
@@ -415,7 +416,3 @@ def _windows(first_day: dt.date, last_day: dt.date) -> Iterator[tuple[dt.date, d
         last = min(first_day + dt.timedelta(days=length - 1), last_day)
         yield first_day, last
         first_day, length = last + _ONE_DAY, _WINDOW_DAYS
-
-
-def _days(first_day: dt.date, last_day: dt.date) -> list[dt.date]:
-    return [first_day + dt.timedelta(days=number) for number in range((last_day - first_day).days + 1)]

@@ -14,37 +14,12 @@ from dataclasses import dataclass
 
 import duckdb
 
-from softone_pipeline.softone import WHOLE_INVOICE, InvoiceUnreadable, invoice_date_of, normalise_invoice
+from softone_pipeline.softone import invoice_date_of
+from softone_pipeline.softone.dates import days_between
+from softone_pipeline.tables.raw.reading import insert_columns, read_differences
 from softone_pipeline.tables.raw.staging import Staged
 
 log = logging.getLogger(__name__)
-
-# What from_json_strict would take without a word although it is not what the field's type can hold: a boolean
-# or an unquoted word for a number, a quoted number, surplus decimals (it rounds), a fraction for an integer, an
-# exponent or so many digits that the reader's own double would lose some, a number for a text, a null row, a NUL
-# character; and any of these under a field's name that is written with an escape.
-# Such invoices are read one by one instead (softone.models), which either makes them plain or names the field.
-_AMOUNT = r'"(?:TotalAmount|VATAmount|VatAmount|SumAmount)(?:Currency)?"'
-_QUANTITY = r'"(?:Quantity|UnitPrice|UnitPriceCurrency)"'
-_INTEGER = r'"(?:InvoiceId|BillingType|OriginStatus|AttestState)"'
-_TEXT = (
-    r'"(?:InvoiceNr|CustomerNr|CustomerName|CustomerOrgNr|InvoiceDate|DueDate|Currency|ProductNr|Text|AttestStateName)"'
-)
-_NOT_PLAIN = "|".join(
-    (
-        _AMOUNT + r"\s*:\s*(?:[^-0-9n\s]|-?[0-9]+\.[0-9]{2}0*[1-9])",
-        _QUANTITY + r"\s*:\s*(?:[^-0-9n\s]|-?[0-9]+\.[0-9]{6}0*[1-9])",
-        _INTEGER + r"\s*:\s*(?:[^-0-9n\s]|-?[0-9]+\.)",
-        _TEXT + r'\s*:\s*[^"n\s]',
-        r'"Accounts"\s*:\s*[^\[n\s]',
-        r"[:,\[]\s*-?[0-9.]+[eE]",
-        r"[:,\[]\s*-?[0-9.]{16}",
-        r"[\[,]\s*null\s*[,\]]",
-        r"\\u0000",
-        r'"[^"\\]*\\[^"]*"\s*:',
-    )
-)
-_PLAIN_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?)?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +70,7 @@ def land(
     ask = connection.execute("select invoice_id, list(distinct day) from to_ask group by all order by all").fetchall()
     if ask:
         return Landed(ask=dict(ask), days=())
-    _read(connection)
+    read_differences(connection)
     if staged.answers or _any(connection, "from accepted"):
         _name_those_under_two_dates(connection, names)
         _write_versions(connection, names)
@@ -118,13 +93,13 @@ def _take_in(connection: duckdb.DuckDBPyConnection, staged: Staged) -> None:
         """
     )
     asked_days = [
-        (window.first_day + dt.timedelta(days=n), window.asked_at, window.include_preliminary)
+        (day, window.asked_at, window.include_preliminary)
         for window in staged.windows
-        for n in range((window.last_day - window.first_day).days + 1)
+        for day in days_between(window.first_day, window.last_day)
     ]
     answers = [(answer.invoice_id, answer.asked_at, answer.invoice is not None) for answer in staged.answers]
-    _insert_columns(connection, "asked_day", asked_days)
-    _insert_columns(connection, "answer", answers)
+    insert_columns(connection, "asked_day", asked_days)
+    insert_columns(connection, "answer", answers)
     # Payloads are scanned where they are: of two sides joined, the right one is put into memory, as written here. DuckDB
     # does not know how many rows `received` has, and would choose wrongly.
     connection.execute("set disabled_optimizers = 'build_side_probe_side'")
@@ -154,7 +129,7 @@ def _suspend(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
         {"company": names["company"]},
     ).fetchall()
     days = {day for (payload,) in waiting if (day := invoice_date_of(payload)) is not None}
-    _insert_columns(connection, "suspended", [(day,) for day in days])
+    insert_columns(connection, "suspended", [(day,) for day in days])
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
@@ -258,106 +233,6 @@ def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
         """
         create or replace temp table to_ask as
         select invoice_id, day from absent where invoice_id not in (select invoice_id from answer)
-        """
-    )
-
-
-def _read(connection: duckdb.DuckDBPyConnection) -> None:
-    """Temp tables typed and unreadable: each difference either reads exactly, or names the field that does not."""
-    connection.execute(
-        """
-        create or replace temp table typed as
-        with reading as (
-            select
-                * exclude (payload),
-                case when not regexp_matches(payload, $not_plain) then try(raw.read_invoice(payload)) end as invoice
-            from received
-            where seq in (select seq from difference)
-        )
-
-        select
-            seq,
-            null::varchar as payload_normalised,
-            invoice.OriginStatus as origin_status,
-            coalesce(
-                invoice.InvoiceId = invoice_id
-                and invoice.TotalAmount is not null and invoice.TotalAmountCurrency is not null
-                and invoice.VATAmount is not null and invoice.VATAmountCurrency is not null
-                and invoice.InvoiceRows is not null
-                and (
-                    invoice.InvoiceDate is null
-                    or (regexp_full_match(invoice.InvoiceDate, $plain_date)
-                        and try_cast(invoice.InvoiceDate[:10] as date) = invoice_date)
-                )
-                and (
-                    invoice.DueDate is null
-                    or (regexp_full_match(invoice.DueDate, $plain_date)
-                        and try_cast(invoice.DueDate[:10] as date) > date '0001-01-01')
-                ),
-                false
-            ) as is_plain
-        from reading
-        """,
-        {"not_plain": _NOT_PLAIN, "plain_date": _PLAIN_DATE},
-    )
-    connection.execute("create or replace temp table unreadable (seq bigint, field varchar, reason varchar)")
-    odd = connection.execute(
-        """
-        select seq, payload from received inner join typed using (seq) where not is_plain
-        union all
-        select seq, payload from received where invoice_id is null
-        order by seq
-        """
-    ).fetchall()
-    if odd:
-        _read_one_by_one(connection, odd)
-    connection.execute(
-        """
-        create or replace temp table accepted as
-        from difference inner join typed using (seq)
-        where seq not in (select seq from unreadable)
-        """
-    )
-
-
-def _read_one_by_one(connection: duckdb.DuckDBPyConnection, odd: Sequence[tuple[int, str]]) -> None:
-    """Corrects typed, and fills unreadable, for invoices that are not plain."""
-    connection.execute("create or replace temp table plain (seq bigint, payload varchar)")
-    plain, unreadable = [], []
-    for seq, payload in odd:
-        try:
-            plain.append((seq, normalise_invoice(payload)))
-        except InvoiceUnreadable as error:
-            unreadable.append((seq, error.field, error.reason))
-    _insert_columns(connection, "plain", plain)
-    _insert_columns(connection, "unreadable", unreadable)
-    # Belt and braces: what the one-by-one reading calls plain must read strictly now.
-    connection.execute(
-        """
-        insert into unreadable
-        select plain.seq, 'InvoiceId', 'cannot be read'
-        from plain
-        left join typed using (seq)
-        where typed.seq is null or try(raw.read_invoice(plain.payload)) is null
-        """
-    )
-    # The exact reading is more tolerant than JSON, which the payload is stored as.
-    connection.execute(
-        """
-        insert into unreadable
-        select seq, $field, 'is no valid JSON: a text in it holds a raw tab or line break, or half a character'
-        from received
-        inner join plain using (seq)
-        where not json_valid(received.payload)
-        """,
-        {"field": WHOLE_INVOICE},
-    )
-    connection.execute(
-        """
-        update typed
-        set payload_normalised = plain.payload, origin_status = raw.read_invoice_header(plain.payload).OriginStatus
-        from plain
-        where plain.seq = typed.seq and typed.seq not in (select seq from unreadable)
         """
     )
 
@@ -577,12 +452,3 @@ def _days_landed(connection: duckdb.DuckDBPyConnection) -> tuple[DayLanded, ...]
 def _any(connection: duckdb.DuckDBPyConnection, rows: str, names: dict[str, str] | None = None) -> bool:
     """Whether there is any of these rows: most mornings there is none, and nothing to do about them."""
     return bool(connection.execute(f"{rows} limit 1", names or {}).fetchall())
-
-
-def _insert_columns(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert a few rows as whole columns: one statement however many rows there are."""
-    if not rows:
-        return
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    values = ", ".join(f"unnest($c{i})" for i in range(len(columns)))
-    connection.execute(f"insert into {table} select {values}", {f"c{i}": column for i, column in enumerate(columns)})

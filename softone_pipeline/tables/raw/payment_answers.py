@@ -10,7 +10,8 @@ from typing import Protocol
 
 from softone_pipeline.errors import AuthenticationError, RequestError
 from softone_pipeline.softone import InvoiceUnreadable, SearchInvoice
-from softone_pipeline.tables.raw.payment_windows import KnownDay, days_between
+from softone_pipeline.softone.dates import days_between
+from softone_pipeline.tables.raw.payment_windows import KnownDay
 
 # A single day is asked for with up to so many times as many rows before its payments are given up as unknown.
 _MOST_TIMES = 32

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import duckdb
 
+from softone_pipeline.softone.dates import days_between
+
 _WINDOW_DAYS = 31
 _RECENT_DAYS = 366
 _ROUND_DAYS = 30
@@ -103,7 +105,3 @@ def windows_to_ask(
         window, invoices = (day, day), known[day].invoices if day in known else 0
     if window is not None:
         yield window
-
-
-def days_between(first: dt.date, last: dt.date) -> list[dt.date]:
-    return [first + dt.timedelta(days=number) for number in range((last - first).days + 1)]

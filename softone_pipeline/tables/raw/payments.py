@@ -16,9 +16,10 @@ import duckdb
 
 from softone_pipeline.errors import AuthenticationError, RequestError
 from softone_pipeline.readable import plural
+from softone_pipeline.softone.dates import days_between
 from softone_pipeline.tables.raw.clock import refuse_future
 from softone_pipeline.tables.raw.payment_answers import Answer, Search, SearchClient
-from softone_pipeline.tables.raw.payment_windows import days_between, known_days, windows_to_ask
+from softone_pipeline.tables.raw.payment_windows import known_days, windows_to_ask
 from softone_pipeline.warehouse import Warehouse
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 -- An invoice's JSON as typed values, exactly: amounts DECIMAL(18,2), unit prices and quantities DECIMAL(18,6).
 -- from_json_strict is the one JSON reader of DuckDB that does not go through a double (from 2.0 on).
--- Landing lets a payload pass only where this reads it without rounding; see landing.py.
+-- Landing lets a payload pass only where this reads it without rounding; see reading.py.
 create or replace macro raw.read_invoice(payload) as from_json_strict(payload, '{
     "InvoiceId": "BIGINT",
     "InvoiceNr": "VARCHAR",
