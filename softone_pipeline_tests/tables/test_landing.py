@@ -241,6 +241,41 @@ def test_an_object_without_a_readable_id_suspends_closures_for_its_day(house: Ho
     assert house.rows("select count(*) from raw.quarantine") == [(0,)]
 
 
+def test_an_object_without_a_readable_id_suspends_closures_of_quarantined_invoices_too(house: House) -> None:
+    odd = '{"InvoiceId": "?", "TotalAmount": 1}'
+    house.land(house.window(1, [invoice(1), invoice(2)]))
+    house.land(house.window(2, [invoice(1, TotalAmount="x"), invoice(2)]))
+    house.land(house.window(3, [invoice(2), odd]))
+    assert house.asked_by_id == []
+    assert house.versions(1) == [("new", None, 1, None, DAY)]
+    assert house.rows("select count(*) from raw.quarantine where invoice_id = 1") == [(1,)]
+    house.land(house.window(4, [invoice(2)]))
+    assert house.asked_by_id == [1]
+    assert house.versions(1) == [("new", "missing", 1, 4.5, DAY)]
+    assert house.rows("select count(*) from raw.quarantine") == [(0,)]
+
+
+def test_a_suspended_day_keeps_a_version_that_is_quarantined_under_another_day(house: House) -> None:
+    odd = '{"InvoiceId": "?", "TotalAmount": 1}'
+    house.land(house.window(1, [invoice(1), invoice(2)]))
+    house.land(house.window(2, [invoice(1, day=NEXT_DAY, TotalAmount="x")], day=NEXT_DAY))
+    house.land(house.window(3, [invoice(2), odd]), house.window(3.1, [], day=NEXT_DAY))
+    assert house.asked_by_id == [1]
+    assert house.versions(1) == [("new", None, 1, None, DAY)]
+    assert house.rows("select invoice_id from raw.quarantine") == [(None,)]
+    house.land(house.window(4, [invoice(2)]))
+    assert house.versions(1) == [("new", "missing", 1, 4.5, DAY)]
+
+
+def test_an_invoice_without_a_date_is_not_closed_by_the_day_that_it_was_quarantined_under(house: House) -> None:
+    house.land(house.window(1, [invoice(1, InvoiceDate=None), invoice(2)]))
+    house.land(house.window(2, [invoice(1, TotalAmount="x"), invoice(2)]))
+    house.land(house.window(3, [invoice(2)]))
+    assert house.asked_by_id == [1]
+    assert house.versions(1) == [("new", None, 1, None, None)]
+    assert house.rows("select count(*) from raw.quarantine") == [(0,)]
+
+
 LATE = f"{NEXT_DAY}T23:30:00+00:00"
 """Of the day after NEXT_DAY in Stockholm. A server that compares dates as written brings it with NEXT_DAY."""
 

@@ -218,6 +218,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, names: dict[str, str]) -> No
             and quarantine.invoice_id is not null
             and quarantine.invoice_id not in (select invoice_id from incoming)
             and quarantine.fetched_at < asked_day.asked_at
+            and asked_day.partition_date not in (select day from suspended)
         union all
         -- a window written late brings an invoice that a later fetch of its day did not
         select difference.invoice_id, difference.day, 'overtaken'
@@ -278,6 +279,8 @@ def _write_versions(connection: duckdb.DuckDBPyConnection, names: dict[str, str]
         where version.company = $company and version.latest and version.end_reason is null
             and version.invoice_id = answer.invoice_id and not answer.is_found
             and answer.invoice_id in (select invoice_id from absent)
+            -- its own day, not the one that it is in quarantine under
+            and version.partition_date is not null and version.partition_date not in (select day from suspended)
         """,
         company,
     )
