@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -164,6 +165,69 @@ def test_the_balance_known_in_a_far_future_is_the_balance_now(published: duckdb.
 def test_days_of_sales_outstanding_is_open_over_invoiced(published: duckdb.DuckDBPyConnection) -> None:
     (row,) = records(published, QUERIES["dso"])
     assert row["days_sales_outstanding"] == pytest.approx(float(90 * row["open_amount"] / row["invoiced"]), abs=0.06)
+
+
+@pytest.fixture
+def altered(published: duckdb.DuckDBPyConnection, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A copy of the published file that may be written to."""
+    file = scalar(published, "select path from duckdb_databases() where not internal")
+    with duckdb.connect(str(shutil.copy(file, tmp_path / "altered.duckdb"))) as connection:
+        yield connection
+
+
+def test_days_of_sales_outstanding_leave_a_customer_out_whose_payments_are_unknown(
+    altered: duckdb.DuckDBPyConnection,
+) -> None:
+    (before,) = records(altered, QUERIES["dso"])
+    altered.execute(
+        """
+        create temp table customer as
+        select company, customer_nr, currency, open_amount, as_of
+        from mart.customer_balance
+        where payment_basis = 'known' and last_invoice_date > as_of - 90 and open_amount <> 0 and customer_nr is not null
+        order by open_amount desc limit 1;
+        update mart.customer_balance set payment_basis = 'unknown', open_amount = null
+        from customer
+        where customer_balance.customer_nr = customer.customer_nr and customer_balance.currency = customer.currency
+        """
+    )
+    its_sales = scalar(
+        altered,
+        "select sum(total_amount) from core.invoices inner join customer using (company, customer_nr, currency) "
+        "where status_class = 'counted' and invoice_date between as_of - 89 and as_of",
+    )
+    (after,) = records(altered, QUERIES["dso"])
+    assert after["open_amount"] == before["open_amount"] - scalar(altered, "select open_amount from customer")
+    assert after["invoiced"] == before["invoiced"] - its_sales
+    assert its_sales > 0
+
+
+@pytest.mark.parametrize("sent", ["quantity", "-quantity"])
+def test_revenue_by_article_takes_back_what_is_credited_whichever_sign_its_quantity_has(
+    altered: duckdb.DuckDBPyConnection, sent: str
+) -> None:
+    before = records(altered, QUERIES["revenue-by-article"])
+    article = before[0]["product_nr"]
+    altered.execute(
+        f"""
+        create temp table credited as
+        select * replace ({sent} as quantity, -net_amount as net_amount, 'credit' as billing_type_name)
+        from core.invoice_rows
+        where product_nr = ? and row_kind = 'item' and status_class = 'counted' and billing_type_name = 'debit'
+            and net_amount > 0 and quantity > 0
+        limit 1;
+        """,
+        [article],
+    )
+    altered.execute("insert into core.invoice_rows select * replace (row_nr + 100000 as row_nr) from credited")
+    altered.execute(
+        "insert into core.invoice_rows "
+        "select * replace (row_nr + 200000 as row_nr, 'interest' as billing_type_name, 1000 as net_amount) from credited"
+    )
+    (row,) = (row for row in records(altered, QUERIES["revenue-by-article"]) if row["product_nr"] == article)
+    ((quantity, net),) = altered.execute("select abs(quantity), net_amount from credited").fetchall()
+    assert net < 0 < quantity
+    assert (row["quantity"], row["net"]) == (before[0]["quantity"] - quantity, before[0]["net"] + net)
 
 
 def test_every_table_and_column_of_the_published_file_says_what_it_is(published: duckdb.DuckDBPyConnection) -> None:

@@ -71,6 +71,10 @@ INVOICE_ROWS = Table(
         Column("sign_normalised", "BOOLEAN", "True when the row's amounts were turned negative.", nullable=False),
         Column("attest_state", "INTEGER", "The ERP's code of the attestation state."),
         Column("attest_state_name", "VARCHAR", "Name of the attestation state."),
-        Column("accounts", "JSON", "Accounting distribution of the row, as received."),
+        Column(
+            "accounts",
+            "JSON",
+            "Accounting distribution of the row: numbers and order as received, blanks and escapes not always.",
+        ),
     ),
 )
