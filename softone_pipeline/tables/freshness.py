@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from softone_pipeline.readable import moment, plural
+from softone_pipeline.readable import counted, moment
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings, end_of
 from softone_pipeline.warehouse import open_published
 
@@ -41,7 +41,7 @@ def freshness(settings: PipelineSettings, now: dt.datetime) -> Freshness:
     if newest is None:
         return Freshness(False, f"Nothing of {who} has been fetched yet.")
     hours = (now - newest).total_seconds() / 3600
-    age = f"{hours:.0f} {plural(round(hours), 'hour')}"
+    age = counted(round(hours), "hour")
     if last_read is None:
         return Freshness(False, f"Yesterday, {yesterday}, is not in the copy for {who}; the last day is {last_day}.")
     is_whole = last_read >= end_of(yesterday)

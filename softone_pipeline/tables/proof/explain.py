@@ -13,7 +13,7 @@ from decimal import Decimal
 import duckdb
 
 from softone_pipeline.errors import SoftOneError
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted
 from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.tables.proof.lines import Row, choose, days_fetched, last_day_of, records, sql
 
@@ -257,9 +257,7 @@ def explain_invoice(
                 (abs(line[core] - line[f"sent_{amount}"]) for line in lines), Decimal(0)
             )
         if len(rows) != len(sent["InvoiceRows"] or []):
-            findings.append(
-                f"core has {len(rows)} {plural(len(rows), 'row')}, the payload {len(sent['InvoiceRows'] or [])}"
-            )
+            findings.append(f"core has {counted(len(rows), 'row')}, the payload {len(sent['InvoiceRows'] or [])}")
         if newest["payload_hash"] != newest["md5"]:
             findings.append("the payload is not the one that its hash was taken of")
     facts = {

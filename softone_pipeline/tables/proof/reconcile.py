@@ -12,7 +12,7 @@ from itertools import combinations
 
 import duckdb
 
-from softone_pipeline.readable import moment, plural
+from softone_pipeline.readable import counted, moment
 from softone_pipeline.settings import STOCKHOLM, PipelineSettings
 from softone_pipeline.tables.proof.ledger import RECEIVABLES, RECEIVABLES_OPEN
 from softone_pipeline.tables.proof.lines import Row, choose, days_fetched, last_day_of, records, sql
@@ -148,7 +148,7 @@ def _open(connection: duckdb.DuckDBPyConnection, company: str, last_day: dt.date
     ).fetchall()[0]
     days = (known_at.astimezone(STOCKHOLM).date() - last_day).days
     note = (
-        f"as the complete Search of {moment(known_at)} knew, {abs(days)} {plural(abs(days), 'day')} "
+        f"as the complete Search of {moment(known_at)} knew, {counted(abs(days), 'day')} "
         f"{'after' if days >= 0 else 'before'} the period's end; payments of the days between make a difference"
     )
     if unknown:
@@ -156,7 +156,7 @@ def _open(connection: duckdb.DuckDBPyConnection, company: str, last_day: dt.date
             RECEIVABLES_OPEN,
             None,
             theirs,
-            f"not known: of {unknown} of {count} {plural(count, 'invoice')} the payment is unknown",
+            f"not known: of {unknown} of {counted(count, 'invoice')} the payment is unknown",
         )
     return Position(RECEIVABLES_OPEN, amount if amount is not None else Decimal("0.00"), theirs, note)
 

@@ -20,7 +20,7 @@ from typing import Literal
 import duckdb
 
 from softone_pipeline.errors import RequestError, WindowError
-from softone_pipeline.readable import moment, plural
+from softone_pipeline.readable import counted, moment
 from softone_pipeline.settings import ErpSettings
 from softone_pipeline.softone import (
     InvoiceAnswer,
@@ -231,7 +231,7 @@ def summary(days: Sequence[DayCertificate]) -> str:
     """How many days are whole, and how many of those without ever having been fetched."""
     whole = [day for day in days if day.is_whole]
     unfetched = sum(day.fetched_at is None for day in whole)
-    said = f"{len(whole)} of {len(days)} {plural(len(days), 'day is', 'days are')} whole"
+    said = f"{len(whole)} of {counted(len(days), 'day is', 'days are')} whole"
     if unfetched:
         said += f", {unfetched} of them never fetched: the ERP has nothing there that is not here"
     return said

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from softone_pipeline.errors import WindowError, told_together
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted
 from softone_pipeline.softone import InvoiceAnswer, SoftOneClient, Window
 from softone_pipeline.tables.raw.clock import refuse_future
 from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
@@ -181,14 +181,12 @@ def _log(company: str, batch: _Batch, landed: Landed) -> None:
         received = sum(day.received for day in landed.days)
         written = sum(day.written for day in landed.days)
         log.info(
-            "Company %s, %s to %s: %d %s received, %d new %s, %d missing, %d in quarantine",
+            "Company %s, %s to %s: %s received, %s, %d missing, %d in quarantine",
             company,
             landed.days[0].day,
             landed.days[-1].day,
-            received,
-            plural(received, "invoice"),
-            written,
-            plural(written, "version"),
+            counted(received, "invoice"),
+            counted(written, "new version"),
             sum(day.missing for day in landed.days),
             sum(day.quarantined for day in landed.days),
             extra={"days_done": len(landed.days), "invoices_received": received},

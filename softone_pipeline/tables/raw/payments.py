@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import duckdb
 
 from softone_pipeline.errors import AuthenticationError, RequestError
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted
 from softone_pipeline.softone.dates import days_between
 from softone_pipeline.tables.raw.clock import refuse_future
 from softone_pipeline.tables.raw.payment_answers import Answer, Search, SearchClient
@@ -281,12 +281,10 @@ def _log(company: str, loaded: PaymentsLoaded) -> None:
             ", ".join(str(day) for day in loaded.cut_days),
         )
     log.info(
-        "Company %s: payments of %d %s in %d %s: %d new, %d changed, %d ended, %d unanswered, %d unreadable%s",
+        "Company %s: payments of %s in %s: %d new, %d changed, %d ended, %d unanswered, %d unreadable%s",
         company,
-        loaded.answered,
-        plural(loaded.answered, "invoice"),
-        loaded.requests,
-        plural(loaded.requests, "request"),
+        counted(loaded.answered, "invoice"),
+        counted(loaded.requests, "request"),
         loaded.new,
         loaded.changed,
         loaded.ended,

@@ -16,7 +16,7 @@ import duckdb
 from pydantic import SecretStr
 
 from softone_pipeline.errors import SettingProblem, SettingsError
-from softone_pipeline.readable import plural
+from softone_pipeline.readable import counted, plural
 from softone_pipeline.softone import (
     InvoiceAnswer,
     InvoiceUnreadable,
@@ -84,7 +84,7 @@ class Privacy:
                 [
                     SettingProblem(
                         self.key_setting,
-                        f"is {'missing' if hide is None else 'another one than then'}, but {len(rows)} {plural(len(rows), 'customer')} of "
+                        f"is {'missing' if hide is None else 'another one than then'}, but {counted(len(rows), 'customer')} of "
                         f"company {company} {plural(len(rows), 'was', 'were')} forgotten under it, and only with it can they be told from others: "
                         "without it they would come back. Set it to what it was",
                     )
