@@ -10,7 +10,7 @@ import contextlib
 import datetime as dt
 import functools
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +34,7 @@ from softone_pipeline.softone.paging import (
     MOST_READINGS,
     Habits,
     MovingPagesError,
+    Reading,
     read_pages,
     read_stable,
 )
@@ -46,7 +47,10 @@ from softone_pipeline.softone.transport import Meter, Task
 _FILTER_QUERY = "importId=0&specialFunctionalities="
 _CHECK_DAYS = 7
 _CHECK_INVOICES = 5
-_AROUND_DAYS = 366
+_ONE_DAY = dt.timedelta(days=1)
+# What is likelier to have invoices than a day.
+_AROUND = dt.timedelta(days=366)
+_MOST_HELD = 31
 # Read while the caller writes what it was given: about what it writes at once.
 _READ_AHEAD_BYTES = 32_000_000
 
@@ -69,6 +73,8 @@ class SoftOneClient:
         self._settings = settings
         self._meter = Meter()
         self._habits = Habits(settings.page_size)
+        # Whether a question may bring other days' invoices, and so lack some of its own. None: no date has been seen yet.
+        self._days_are_mixed: bool | None = None
         self._sender = Sender(settings, transport, pace_file)
         self._lock = threading.Lock()
         self._halts: set[threading.Event] = set()
@@ -122,15 +128,32 @@ class SoftOneClient:
         raised at once and ends everything. Held in memory are 2 × `max_connections` windows, or as many as fit 32 MB.
         """
         with self._working() as halt:
-            yield from in_order(
+            read = functools.partial(self._window_or_error, halt=halt)
+            outcomes = in_order(
                 windows,
-                functools.partial(self._window_or_error, halt=halt),
+                read,
                 threads=self._settings.max_connections,
                 fatal=AuthenticationError,
                 halt=halt,
                 size=_size,
                 room=_READ_AHEAD_BYTES,
             )
+            # A window without a date of its own may be an empty day, or one whose invoices come with the day before. The
+            # first date that any of them brings tells.
+            held: list[Window | WindowError] = []
+            for outcome in outcomes:
+                held.append(outcome)
+                if self._days_are_mixed is not None or len(held) == _MOST_HELD:
+                    yield from self._once_dates_are_known(held, read)
+                    held = []
+            yield from self._once_dates_are_known(held, read)
+
+    def _once_dates_are_known(
+        self, outcomes: Iterable[Window | WindowError], read: Callable[[tuple[dt.date, dt.date]], Window | WindowError]
+    ) -> Iterator[Window | WindowError]:
+        for outcome in outcomes:
+            is_doubtful = self._days_are_mixed and isinstance(outcome, Window) and not _has_dates(outcome)
+            yield read((outcome.first_day, outcome.last_day)) if is_doubtful else outcome
 
     def read_invoices(self, invoice_ids: Sequence[int]) -> Iterator[InvoiceAnswer | RequestError]:
         """Ask for single invoices by their ids, preliminary ones included, in the order given.
@@ -225,24 +248,24 @@ class SoftOneClient:
         if first_day > last_day:
             raise ValueError(f"the window ends ({last_day}) before it begins ({first_day})")
         include_preliminary = self._settings.include_preliminary
-        body = {**self._days(first_day, last_day), **self._filter_flags(include_preliminary)}
         meter = Meter(self._meter)
-        question = _Question(self, _span(first_day, last_day), body, meter, halt)
-        around = self._around(first_day, last_day, meter, halt)
         fail = functools.partial(WindowError, company=self._settings.company, first_day=first_day, last_day=last_day)
+        # A server that compares dates with zones brings a day's first hours, and so its midnight, with the day before.
+        wider = _more_on_either_side(first_day, last_day, _ONE_DAY)
+        question: _Question | None = None
+        reading: Reading | None = None
         try:
-            reading = read_stable(
-                question.ask,
-                self._habits,
-                around=around.ask_for_few,
-                # A server that pages first and leaves out afterwards has small pages in the middle.
-                to_the_last=not include_preliminary,
-                note=question.note,
-            )
+            for asked in (wider,) if self._days_are_mixed else (days, wider):
+                question = self._question(*asked, include_preliminary, meter, halt)
+                reading = self._read_days(question, *asked, meter, halt)
+                if not self._may_lack_some(reading, *asked):
+                    break
         except RequestError as error:
             # That no page can be had at all is nothing about this one.
             is_general = isinstance(error, EndpointNotFoundError | NoConnectionError)
-            raise fail(str(error), page=question.page, to_do=error.to_do if is_general else None) from error
+            raise fail(
+                str(error), page=question.page if question else None, to_do=error.to_do if is_general else None
+            ) from error
         except MovingPagesError:
             reading = None
         if reading is None:
@@ -263,6 +286,30 @@ class SoftOneClient:
             ),
             traffic=meter.so_far,
         )
+
+    def _read_days(
+        self, question: _Question, first_day: dt.date, last_day: dt.date, meter: Meter, halt: threading.Event
+    ) -> Reading:
+        around = self._question(
+            *_more_on_either_side(first_day, last_day, _AROUND), include_preliminary=True, meter=meter, halt=halt
+        )
+        return read_stable(
+            question.ask,
+            self._habits,
+            around=around.ask_for_few,
+            # A server that pages first and leaves out afterwards has small pages in the middle.
+            to_the_last=not self._settings.include_preliminary,
+            note=question.note,
+        )
+
+    def _may_lack_some(self, reading: Reading, first_day: dt.date, last_day: dt.date) -> bool:
+        """Whether invoices of these days may be found only under the days beside them. Remembers what the dates are like."""
+        dates = [invoice.day for invoice in reading.invoices.values() if invoice.day is not None]
+        if any(day.has_zone or not first_day <= day.stockholm <= last_day for day in dates):
+            self._days_are_mixed = True
+        elif dates and self._days_are_mixed is None:
+            self._days_are_mixed = False
+        return bool(self._days_are_mixed)
 
     def _invoice_or_error(self, invoice_id: int, halt: threading.Event) -> InvoiceAnswer | RequestError:
         body = {"InvoiceId": str(invoice_id), **self._filter_flags(include_preliminary=True)}
@@ -289,12 +336,10 @@ class SoftOneClient:
         what = f"Invoice {invoice_id} of company {self._settings.company} could not be asked for: {failure}"
         return type(failure)(what, status=failure.status, attempts=failure.attempts)
 
-    def _around(self, first_day: dt.date, last_day: dt.date, meter: Meter, halt: threading.Event) -> _Question:
-        """A question that is likelier to have invoices: a year more on either side, as far as there are dates."""
-        year = dt.timedelta(days=_AROUND_DAYS)
-        first_day -= min(year, first_day - dt.date.min)
-        last_day += min(year, dt.date.max - last_day)
-        body = {**self._days(first_day, last_day), **self._filter_flags(include_preliminary=True)}
+    def _question(
+        self, first_day: dt.date, last_day: dt.date, include_preliminary: bool, meter: Meter, halt: threading.Event
+    ) -> _Question:
+        body = {**self._days(first_day, last_day), **self._filter_flags(include_preliminary)}
         return _Question(self, _span(first_day, last_day), body, meter, halt)
 
     def _days(self, first_day: dt.date, last_day: dt.date) -> dict[str, Any]:
@@ -341,16 +386,25 @@ class _Question:
         LOG.warning("%s: %s", self._what, text)
 
 
+def _more_on_either_side(first_day: dt.date, last_day: dt.date, more: dt.timedelta) -> tuple[dt.date, dt.date]:
+    """As far as there are dates."""
+    return first_day - min(more, first_day - dt.date.min), last_day + min(more, dt.date.max - last_day)
+
+
 def _belongs(invoice: PageInvoice, first_day: dt.date, last_day: dt.date) -> bool:
     """Whether an invoice is this window's.
 
     Without a readable date it is. So it is when its date *as written* is asked for though its Stockholm day
-    is not: the server thinks that it belongs here, and no other window may bring it.
+    is not: the server thinks that it belongs here.
     """
     day = invoice.received.invoice_date
     if day is None or first_day <= day <= last_day:
         return True
-    return invoice.written_day is not None and first_day <= invoice.written_day <= last_day
+    return invoice.day is not None and first_day <= invoice.day.written <= last_day
+
+
+def _has_dates(window: Window) -> bool:
+    return any(invoice.invoice_date is not None for invoice in window.invoices)
 
 
 def _size(outcome: Window | WindowError) -> int:

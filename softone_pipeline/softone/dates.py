@@ -23,6 +23,7 @@ class Day(NamedTuple):
     """The calendar day in Stockholm: the one that counts."""
     written: dt.date
     """The day as written, whatever zone is behind it."""
+    has_zone: bool
 
 
 class NotADateError(ValueError):
@@ -48,9 +49,9 @@ def read_day(text: str) -> Day | None:
         time = dt.time(int(match["hour"] or 0), int(match["minute"] or 0), int(match["second"] or 0))
         zone = _zone(match["zone"])
         if zone is None:
-            return Day(written, written)
+            return Day(written, written, has_zone=False)
         moment = dt.datetime.combine(written, time, zone)
-        return Day(moment.astimezone(STOCKHOLM).date(), written)
+        return Day(moment.astimezone(STOCKHOLM).date(), written, has_zone=True)
     except (ValueError, OverflowError):
         raise NotADateError(text) from None
 

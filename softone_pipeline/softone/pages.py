@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from softone_pipeline.softone import fields
-from softone_pipeline.softone.dates import NotADateError, read_day
+from softone_pipeline.softone.dates import Day, NotADateError, read_day
 from softone_pipeline.softone.jsontext import (
     NestedTooDeeplyError,
     array_items,
@@ -55,8 +55,8 @@ class PageInvoice(msgspec.Struct, frozen=True, gc=False):
     """One invoice of a page, with what paging and the date filter need to know besides."""
 
     received: ReceivedInvoice
-    written_day: dt.date | None
-    """The day as written, before any zone is taken into account."""
+    day: Day | None
+    """Its date, as written too. None: null, missing or unreadable."""
 
     @property
     def key(self) -> int | bytes:
@@ -164,7 +164,7 @@ def _build(body: bytes, invoice_id: object, invoice_date: object) -> PageInvoice
         except NotADateError:
             day = None
     received = ReceivedInvoice(body, read_id(invoice_id), day.stockholm if day else None)
-    return PageInvoice(received, day.written if day else None)
+    return PageInvoice(received, day)
 
 
 def _split_slowly(body: bytes) -> list[PageInvoice]:

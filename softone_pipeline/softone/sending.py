@@ -106,6 +106,7 @@ class Sender:
             transport=ErrorsReadTransport(
                 MeteredTransport(
                     transport or open_transport(settings.base_url, connections=settings.max_connections),
+                    at_once=settings.max_connections,
                     requests_per_second=settings.requests_per_second,
                     pace_file=pace_file,
                 )

@@ -32,6 +32,9 @@ _log = logging.getLogger("softone_pipeline.softone")
 # Where a request carries its Task through httpx, so that the auth flow and the transport find it.
 TASK = "softone_task"
 
+# How soon a request that waits for others hears that it is not wanted any more.
+_LOOK_UP_SECONDS = 0.05
+
 _CHATTY = (
     "httpx",
     "httpcore",
@@ -140,12 +143,20 @@ class Pace:
 
 
 class MeteredTransport(httpx.BaseTransport):
-    """Paces and counts every request that goes to the transport inside it. Closing it ends those under way."""
+    """Paces and counts every request that goes to the transport inside it, so many at once. Closing it ends those under way."""
 
     def __init__(
-        self, inner: httpx.BaseTransport, *, requests_per_second: float | None, pace_file: Path | None = None
+        self,
+        inner: httpx.BaseTransport,
+        *,
+        at_once: int,
+        requests_per_second: float | None,
+        pace_file: Path | None = None,
     ) -> None:
         self._inner = inner
+        # httpcore's pool, where more threads want a connection than there are, sometimes closes one that is in use
+        # (1.0.9: "Bad file descriptor", or a read that times out). So none is made to wait there.
+        self._free = threading.BoundedSemaphore(at_once)
         self._pace = Pace(requests_per_second, pace_file) if requests_per_second is not None else None
         self._lock = threading.Lock()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
@@ -155,14 +166,19 @@ class MeteredTransport(httpx.BaseTransport):
         task: Task = request.extensions[TASK]
         if self._pace is not None:
             self._pace.wait(task.halt)
-        if task.halt.is_set():
-            raise StoppedError
-        task.meter.add(Traffic(requests=1))
-        request.extensions["trace"] = self._note_socket
-        response = self._inner.handle_request(request)
-        if not isinstance(response.stream, httpx.SyncByteStream):
-            raise TypeError("the transport is not a synchronous one")
-        response.stream = _CountedStream(response.stream, task.meter)
+        while not self._free.acquire(timeout=_LOOK_UP_SECONDS):
+            if task.halt.is_set():
+                raise StoppedError
+        with contextlib.ExitStack() as at_the_end:
+            at_the_end.callback(self._free.release)
+            if task.halt.is_set():
+                raise StoppedError
+            task.meter.add(Traffic(requests=1))
+            request.extensions["trace"] = self._note_socket
+            response = self._inner.handle_request(request)
+            if not isinstance(response.stream, httpx.SyncByteStream):
+                raise TypeError("the transport is not a synchronous one")
+            response.stream = _CountedStream(response.stream, task.meter, at_the_end.pop_all())
         return response
 
     def close(self) -> None:
@@ -194,9 +210,10 @@ def _hang_up(connected: socket.socket) -> None:
 
 
 class _CountedStream(httpx.SyncByteStream):
-    def __init__(self, inner: httpx.SyncByteStream, meter: Meter) -> None:
+    def __init__(self, inner: httpx.SyncByteStream, meter: Meter, at_the_end: contextlib.ExitStack) -> None:
         self._inner = inner
         self._meter = meter
+        self._at_the_end = at_the_end
 
     def __iter__(self) -> Iterator[bytes]:
         received = 0
@@ -208,7 +225,8 @@ class _CountedStream(httpx.SyncByteStream):
             self._meter.add(Traffic(bytes_received=received))
 
     def close(self) -> None:
-        self._inner.close()
+        with self._at_the_end:
+            self._inner.close()
 
 
 def open_transport(address: str, *, connections: int) -> httpx.BaseTransport:

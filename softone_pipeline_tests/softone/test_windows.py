@@ -13,8 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -75,6 +76,79 @@ def test_a_date_with_a_zone_counts_by_its_stockholm_day_and_is_never_dropped(erp
     erp.fault_for = lambda asked: Answer(200, "[" + ",".join(texts) + "]")
     window = connect().read_window(DAY, DAY)
     assert [(r.invoice_id, r.invoice_date) for r in window.invoices] == [(1, DAY), (2, DAY + ONE)]
+
+
+def _in_utc(day: dt.date) -> str:
+    return f"{day - ONE}T23:00:00Z"
+
+
+def _with_offset(day: dt.date) -> str:
+    return f"{day}T00:00:00+01:00"
+
+
+@pytest.fixture
+def comparing_instants(erp: FakeErp) -> FakeErp:
+    """A server that compares the midnight of an invoice's day, as an instant, with the asked days as if they were UTC's."""
+
+    def instant(text: str) -> str:
+        return dt.datetime.fromisoformat(json.loads(text)["InvoiceDate"]).astimezone(dt.UTC).isoformat()
+
+    def select(body: dict[str, Any]) -> list[str]:
+        if "InvoiceDateFrom" not in body:
+            return erp.invoices
+        return [text for text in erp.invoices if body["InvoiceDateFrom"] <= instant(text) <= body["InvoiceDateTo"]]
+
+    erp.select = select  # type: ignore[method-assign]
+    return erp
+
+
+@pytest.mark.parametrize("write", [_in_utc, _with_offset])
+def test_days_are_whole_where_the_server_compares_instants(
+    comparing_instants: FakeErp, connect: Connect, write: Callable[[dt.date], str]
+) -> None:
+    # no invoice on two days of seven, as at a weekend
+    days = [day for n, (day, _) in enumerate(DAYS) if n % 7 not in {2, 3}]
+    comparing_instants.invoices = [invoice(day.toordinal(), write(day)) for day in days]
+    for connections in (1, 4):
+        for first in range(8):
+            windows = list(connect(max_connections=connections).read_windows(DAYS[first:]))
+            found = {
+                (received.invoice_date, received.invoice_id)
+                for window in windows
+                if isinstance(window, Window)
+                for received in window.invoices
+                if received.invoice_date is not None and received.invoice_date <= DAYS[-1][1]
+            }
+            assert found == {(day, day.toordinal()) for day in days if day >= DAYS[first][0]}
+            assert [window.first_day for window in windows] == [day for day, _ in DAYS[first:]]
+            # and a single day alone, whose next day has invoices
+            day = DAYS[first][0]
+            if day in days and day + ONE in days:
+                alone = connect().read_window(day, day).invoices
+                assert day.toordinal() in [received.invoice_id for received in alone]
+
+
+@pytest.mark.parametrize("connections", [1, 3])
+def test_more_threads_than_connections_share_them(erp: FakeErp, connect: Connect, connections: int) -> None:
+    erp.invoices = [invoice(day.toordinal(), day) for day, _ in DAYS]
+    client = connect(max_connections=connections, max_attempts=1)
+    found: list[Window | WindowError] = []
+    threads = [threading.Thread(target=lambda: found.extend(client.read_windows(DAYS))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4 * len(DAYS)
+    assert [error for error in found if isinstance(error, WindowError)] == []
+    assert erp.most_under_way <= connections
+
+
+def test_a_server_that_sends_plain_dates_is_asked_for_no_day_twice(erp: FakeErp, connect: Connect) -> None:
+    erp.invoices = [invoice(day.toordinal(), day) for day, _ in DAYS[3:]]
+    list(connect().read_windows(DAYS))
+    assert {(a.body["InvoiceDateFrom"][:10], a.body["InvoiceDateTo"][:10]) for a in erp.filter_requests} == {
+        (f"{day}", f"{day}") for day, _ in DAYS
+    }
 
 
 def test_a_window_says_what_it_asked(erp: FakeErp, connect: Connect) -> None:
@@ -200,6 +274,7 @@ def test_closing_ends_requests_under_way_at_once_and_what_waits_for_them(erp: Fa
 
 
 def test_leaving_a_run_early_leaves_nothing_behind(erp: FakeErp, connect: Connect) -> None:
+    erp.invoices = [invoice(1, DAY)]
     erp.fault_for = lambda asked: (
         None if asked.body["InvoiceDateFrom"].startswith(f"{DAY}") else Answer(503, "", {"Retry-After": "60"})
     )
@@ -233,6 +308,7 @@ def test_no_more_requests_are_sent_than_the_rate_allows(
 _PACED = """
 import sys, threading, time
 from pathlib import Path
+from typing import Any
 from softone_pipeline.softone.transport import Pace
 pace = Pace(20.0, Path(sys.argv[1]))
 print("ready", flush=True)
@@ -499,6 +575,6 @@ def test_silencing_twice_adds_one_filter() -> None:
     silence_urls()
     assert len(logging.getLogger("httpx").filters) == 1
     assert isinstance(
-        MeteredTransport(httpx.MockTransport(lambda r: httpx.Response(200)), requests_per_second=None),
+        MeteredTransport(httpx.MockTransport(lambda r: httpx.Response(200)), at_once=1, requests_per_second=None),
         httpx.BaseTransport,
     )
