@@ -6,6 +6,7 @@ schema and the data dictionary all come from here; nothing about a table is writ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,9 @@ from functools import cached_property
 import duckdb
 
 from softone_pipeline.errors import SumTooLargeError
+
+# DuckDB's words for a number that is larger than its type. What else cannot be converted is another matter.
+_TOO_LARGE = re.compile(r'value "?[-0-9.]+"? to (?:type )?DECIMAL|Overflow in .*(?:DECIMAL|INT)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ class Table:
             inserted = connection.execute(f"insert into {self.qualified_name} by name {self.select}").fetchone()
         except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
             said = str(error).splitlines()[0]
+            if not _TOO_LARGE.search(said):
+                raise
             raise SumTooLargeError(
                 f"{self.qualified_name} was left as it was, for a sum does not fit it: {said}"
             ) from error

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+import duckdb
 import pytest
 
 from softone_pipeline.errors import SumTooLargeError
@@ -21,6 +22,7 @@ from softone_pipeline.tables.raw.landing import land
 from softone_pipeline.tables.raw.staging import Staged
 from softone_pipeline.tables.raw.standing import DayStanding, standing
 from softone_pipeline.tables.rebuild import rebuild_derived
+from softone_pipeline.warehouse import Column, Table
 from softone_pipeline_tests import oracle
 from softone_pipeline_tests.invoices import EXAMPLE_DAY, EXAMPLE_ID, Number, example_invoice, invoice, row
 from softone_pipeline_tests.oracle.comparing import VAT_KEY, differences, one_rounding_line
@@ -520,6 +522,52 @@ def test_invoices_that_fit_but_whose_sum_does_not_are_told_by_the_table(house: H
     with pytest.raises(SumTooLargeError, match=r"mart\.vat_summary was left as it was"):
         house.refresh()
     assert house.rows("select sum(net_amount) from mart.vat_summary") == [(D("100.00"),)]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_date_that_landing_would_quarantine_now_is_read_as_none_and_stops_no_other(house: House, whole: bool) -> None:
+    house.land(house.window(1, [invoice(1), invoice(2), invoice(3)]))
+    if not whole:
+        house.refresh()
+    with house.warehouse.transaction() as connection:
+        for number, name in ((1, "InvoiceDate"), (2, "DueDate")):
+            connection.execute(
+                """
+                update raw.customer_invoices
+                set payload = regexp_replace(payload, '"' || $name || '":"[^"]*"', '"' || $name || '":"2026-02-30"'),
+                    partition_date = if($name = 'InvoiceDate', null, partition_date),
+                    fetched_at = fetched_at + interval 1 minute
+                where invoice_id = $number
+                """,
+                {"name": name, "number": number},
+            )
+    house.refresh()
+    as_read = [(1, None, EXAMPLE_DAY), (2, EXAMPLE_DAY, None), (3, EXAMPLE_DAY, EXAMPLE_DAY)]
+    as_known = "mart.receivables_as_known(timestamptz '2026-03-01 12:00:00+00')"
+    for table in ("core.invoices", "mart.receivables_as_known(null)", as_known):
+        assert house.rows(f"select invoice_id, invoice_date, due_date from {table} order by 1") == as_read
+    assert house.rows("select invoice_id, invoice_date from core.invoice_rows order by 1") == [
+        (number, day) for number, day, _ in as_read
+    ]
+    assert house.rows("select count(*) from core.invoices where invoice_date is distinct from partition_date") == [(0,)]
+
+
+def test_only_what_is_too_large_is_told_to_be_too_large(house: House) -> None:
+    def rebuilt(select: str) -> None:
+        table = Table("core", "made_up", "One row.", (Column("value", "DECIMAL(18,2)", "A sum."),), ("value",), select)
+        with house.warehouse.transaction() as connection:
+            table.rebuild(connection)
+
+    for too_large in (
+        f"select sum(value) as value from (select {_MOST}::decimal(18, 2) as value from range(2))",
+        f"select core.in_oere({'9' * 36}::decimal(38, 2)) * 1000::hugeint as value",
+        f"select {'9' * 38}::hugeint as value",
+    ):
+        with pytest.raises(SumTooLargeError, match=r"core\.made_up was left as it was"):
+            rebuilt(too_large)
+    for other in ("'2026-02-30'::date", "'DECIMAL(18,2)'::date", "'much'::decimal(18, 2)"):
+        with pytest.raises(duckdb.ConversionException):
+            rebuilt(f"select ({other})::varchar as value")
 
 
 def test_what_is_derived_in_parts_is_what_is_derived_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

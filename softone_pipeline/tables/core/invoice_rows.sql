@@ -21,7 +21,7 @@ header as (
         is_missing,
         invoice.InvoiceNr as invoice_nr,
         invoice.CustomerNr as customer_nr,
-        invoice.InvoiceDate[:10]::date as invoice_date,
+        try_cast(invoice.InvoiceDate[:10] as date) as invoice_date,
         invoice.Currency as currency,
         invoice.BillingType as billing_type,
         invoice.OriginStatus as origin_status,

@@ -25,8 +25,8 @@ INVOICES = Table(
         Column("customer_nr", "VARCHAR", "The customer's number (UI: Kundnr)."),
         Column("customer_name", "VARCHAR", "The customer's name on this invoice (UI: Kundnamn)."),
         Column("customer_org_nr", "VARCHAR", "Organisation or personal number, as sent."),
-        Column("invoice_date", "DATE", "UI: Fakturadatum; a Stockholm day."),
-        Column("due_date", "DATE", "UI: Förfallodatum; a Stockholm day."),
+        Column("invoice_date", "DATE", "UI: Fakturadatum; a Stockholm day. NULL where none was sent that exists."),
+        Column("due_date", "DATE", "UI: Förfallodatum; a Stockholm day. NULL where none was sent that exists."),
         Column("billing_type", "INTEGER", "The ERP's code: 1 debit, 2 credit, 3 interest, 4 reminder."),
         Column(
             "billing_type_name",

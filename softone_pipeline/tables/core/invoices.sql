@@ -83,8 +83,9 @@ select
     CustomerNr as customer_nr,
     CustomerName as customer_name,
     CustomerOrgNr as customer_org_nr,
-    InvoiceDate[:10]::date as invoice_date,
-    DueDate[:10]::date as due_date,
+    -- no date where an earlier version landed an impossible one, as in raw's partition_date
+    try_cast(InvoiceDate[:10] as date) as invoice_date,
+    try_cast(DueDate[:10] as date) as due_date,
     BillingType as billing_type,
     core.billing_type_name(BillingType) as billing_type_name,
     OriginStatus as origin_status,

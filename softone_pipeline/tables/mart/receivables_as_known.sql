@@ -77,8 +77,8 @@ invoice as (
         invoice.CustomerName,
         core.billing_type_name(invoice.BillingType),
         invoice.Currency,
-        invoice.InvoiceDate[:10]::date,
-        invoice.DueDate[:10]::date,
+        try_cast(invoice.InvoiceDate[:10] as date),
+        try_cast(invoice.DueDate[:10] as date),
         (case when sign_normalised then -invoice.TotalAmount else invoice.TotalAmount end)::decimal(18, 2),
         sign_normalised
     from signed
