@@ -56,23 +56,28 @@ def backup(dest: Path | None) -> None:
 def restore(source: Path, *, force: bool) -> None:
     """Put a backup in the place of the pipeline's own database, and publish it.
 
-    Every byte is checked first, whoever was forgotten since is forgotten again, and a backup of an earlier version is
-    brought up to date. A database that was fetched into after the backup is not replaced without --force. What stood
-    there is kept beside, whatever it was.
+    Every byte is checked first, whoever was forgotten since is forgotten again, what SOFTONE_PSEUDONYMISE hides by now
+    is pseudonymised, and a backup of an earlier version is brought up to date. A database that was fetched into after
+    the backup is not replaced without --force. What stood there is kept beside, whatever it was.
     """
     settings = PipelineSettings.load()
 
-    from softone_pipeline.tables.raw.forgetting import forget_again, forgotten_in
     from softone_pipeline.tables.raw.pseudonymising import Privacy
+    from softone_pipeline.tables.raw.restoring import forget_again, hide_again, privacy_in
     from softone_pipeline.tables.rebuild import rebuild_derived, rewrite_and_publish, warehouse_of
     from softone_pipeline.warehouse import restore as put_back
 
     warehouse = warehouse_of(settings)
-    forgotten = forgotten_in(warehouse, settings.duckdb_path)
+    privacy, standing = Privacy.of(settings), privacy_in(warehouse, settings.duckdb_path)
     left: list[str] = []
+    hidden: list[str] = []
+    shown: list[str] = []
 
     def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-        left.extend(forget_again(connection, Privacy.of(settings), settings.company, forgotten or ()))
+        left.extend(forget_again(connection, privacy, settings.company, standing.forgotten if standing else ()))
+        pseudonymised, not_pseudonymised = hide_again(connection, privacy, settings.company, standing)
+        hidden.extend(pseudonymised)
+        shown.extend(not_pseudonymised)
         rebuild_derived(connection, settings)
 
     done = put_back(warehouse, source, force=force, prepare=prepare)
@@ -84,17 +89,21 @@ def restore(source: Path, *, force: bool) -> None:
     )
     if done.replaced is not None:
         out.print(f"What stood there is kept as {done.replaced}; delete it when you like.", soft_wrap=True)
-    if forgotten is None:
+    for sentence in hidden:
+        out.print(sentence, soft_wrap=True)
+    if standing is None:
         unknown = (
             f"whoever was forgotten after {made_at}, for neither the database that stood here nor its published copy could be "
             "read. Run `softone forget` again for each of them."
         )
         err.print(marked("bold yellow", "Out of reach:", unknown), soft_wrap=True)
     for company in left:
-        standing = (
+        again = (
             f"customers of company {company} that were forgotten after {made_at} stand here again, for it was under another "
             "SOFTONE_HASH_KEY. Run `softone pseudonymise` with the settings of that company."
         )
-        err.print(marked("bold yellow", "Out of reach:", standing), soft_wrap=True)
-    if left:
+        err.print(marked("bold yellow", "Out of reach:", again), soft_wrap=True)
+    for sentence in shown:
+        err.print(marked("bold yellow", "Out of reach:", sentence), soft_wrap=True)
+    if left or shown:
         sys.exit(EXIT_FAILED)

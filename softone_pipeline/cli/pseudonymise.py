@@ -26,14 +26,12 @@ def pseudonymise(*, yes: bool) -> None:
             "what stands?"
         )
 
-    from softone_pipeline.tables.raw.pseudonymising import Privacy, rewrite_payloads
+    from softone_pipeline.tables.raw.pseudonymising import Privacy
     from softone_pipeline.tables.rebuild import rebuild_derived, rewrite_and_publish, warehouse_of
 
-    warehouse, privacy = warehouse_of(settings), Privacy.of(settings)
+    warehouse = warehouse_of(settings)
     with warehouse.transaction() as connection:
-        hide = privacy.pseudonymiser(connection, settings.company)
-        versions, quarantined = rewrite_payloads(connection, settings.company, hide.payload) if hide else (0, 0)
-        privacy.note(connection, settings.company, hide)
+        versions, quarantined = Privacy.of(settings).apply(connection, settings.company)
         rebuild_derived(connection, settings)
     rewrite_and_publish(warehouse, settings)
     out.print(f"{counted(versions, 'version')} and {counted(quarantined, 'payload')} in quarantine were pseudonymised.")

@@ -15,10 +15,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from softone_pipeline.cli import main
+from softone_pipeline.errors import SettingsError
+from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.tables.raw.landing import land
+from softone_pipeline.tables.raw.pseudonymising import Privacy
 from softone_pipeline.tables.raw.staging import Staged
+from softone_pipeline.tables.rebuild import rebuild_derived
 from softone_pipeline.warehouse import Warehouse, publish, registry_of, remember
-from softone_pipeline_tests.cli.conftest import Shell
+from softone_pipeline_tests.cli.conftest import FIRST_DAY, Shell
 from softone_pipeline_tests.invoices import EXAMPLE_DAY, Number, invoice, row
 from softone_pipeline_tests.tables.conftest import House, house
 
@@ -142,8 +146,10 @@ def shared(loaded: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ho
     with loaded.warehouse.transaction() as connection:
         land(connection, company="other", run_id="run", staged=Staged([loaded.window(1, [theirs])], []))
     run("forget", "4711", "--yes")
-    run("backup", str(tmp_path / "it.zip"))
     monkeypatch.setenv("SOFTONE_COMPANY", "other")
+    with loaded.warehouse.transaction() as connection:
+        rebuild_derived(connection, PipelineSettings.load())
+    run("backup", str(tmp_path / "it.zip"))
     run("forget", "4711", "--yes")
     monkeypatch.delenv("SOFTONE_COMPANY")
     return loaded
@@ -155,7 +161,7 @@ def other_payloads(house: House) -> str:
 
 def test_a_restore_forgets_again_whoever_was_forgotten_of_any_company(shared: House, tmp_path: Path) -> None:
     run("restore", str(tmp_path / "it.zip"))
-    assert NAME not in other_payloads(shared)
+    assert not names_them(shared)
     assert shared.rows("select company from raw.forgotten order by all") == [("default",), ("other",)]
 
 
@@ -171,6 +177,20 @@ def test_a_restore_without_the_other_companys_key_tells_who_is_to_mend_it(
     monkeypatch.setenv("SOFTONE_HASH_KEY", KEY)
     run("pseudonymise", "--yes")
     assert NAME not in other_payloads(shared)
+
+
+def test_whoever_was_forgotten_stays_so_where_the_others_are_pseudonymised(
+    loaded: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("backup", str(tmp_path / "it.zip"))
+    run("forget", "4711", "--yes")
+    monkeypatch.setenv("SOFTONE_PSEUDONYMISE", "all")
+    run("pseudonymise", "--yes")
+    payloads = "select payload from raw.customer_invoices order by all"
+    stood = loaded.rows(payloads)
+    run("restore", str(tmp_path / "it.zip"))
+    assert not names_them(loaded)
+    assert loaded.rows(payloads) == stood
 
 
 @pytest.mark.parametrize("damage", ["gone", "damaged", "empty"])
@@ -193,6 +213,143 @@ def test_a_restore_that_cannot_know_who_was_forgotten_says_what_to_do(loaded: Ho
     said = run("restore", str(tmp_path / "it.zip"))
     assert "Run `softone forget` again for each of them" in said.stderr
     assert "published" in said.stdout
+
+
+def shows(house: House, *texts: str) -> bool:
+    """Whether any byte of either file does."""
+    paths = (house.settings.warehouse_path, house.settings.duckdb_path)
+    return any(text.encode() in path.read_bytes() for path in paths for text in texts)
+
+
+def test_a_load_goes_on_after_a_backup_without_pseudonyms_was_restored(shell: Shell) -> None:
+    days = ("--from", FIRST_DAY.isoformat(), "--to", FIRST_DAY.isoformat())
+    assert shell.run("backfill", *days).returncode == 0
+    names = [name for (name,) in shell.query("select distinct customer_name from core.invoices")]
+    assert names
+    assert shell.run("backup", "it.zip").returncode == 0
+    shell.variables |= {"SOFTONE_PSEUDONYMISE": "all", "SOFTONE_HASH_KEY": KEY}
+    assert shell.run("pseudonymise", "--yes").returncode == 0
+    said = shell.run("restore", "it.zip", "--force")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "pseudonymised" in said.stdout
+    assert shell.run("export", "core.invoices", "--to", "it.csv").returncode == 0
+    exported = (shell.folder / "it.csv").read_text(encoding="utf-8")
+    assert not [name for name in names if name in exported]
+    assert shell.run("backfill", *days).returncode == 0
+    assert shell.query("select count(*) from raw.customer_invoices where change <> 'new'") == [(0,)]
+
+
+@pytest.mark.parametrize("mode", ["persons", "all"])
+def test_a_restore_hides_what_the_backup_shows_and_the_settings_do_not(
+    loaded: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    before, history = loaded.rows(VAT), loaded.versions(1)
+    run("backup", str(tmp_path / "it.zip"))
+    monkeypatch.setenv("SOFTONE_PSEUDONYMISE", mode)
+    run("pseudonymise", "--yes")
+    stood = loaded.rows("select invoice_id, fetched_at, payload from raw.customer_invoices order by all")
+    said = run("restore", str(tmp_path / "it.zip"), "--force").stdout.replace("\n", " ")
+    assert "written with none" in said
+    assert "3 versions and 1 payload in quarantine were pseudonymised" in said
+    assert not shows(loaded, NAME, "811218-9876", TEXT)
+    run("export", "core.invoices", "--to", "it.csv")
+    assert NAME not in Path("it.csv").read_text(encoding="utf-8")
+    assert loaded.rows("select invoice_id, fetched_at, payload from raw.customer_invoices order by all") == stood
+    assert (loaded.rows(VAT), loaded.versions(1)) == (before, history)
+    assert loaded.rows("select company, mode from raw.privacy") == [("default", mode)]
+    with loaded.warehouse.transaction() as connection:
+        assert Privacy.of(PipelineSettings.load()).begin(connection, "default") is not None
+
+
+def test_a_restore_with_another_key_hides_all_the_same_and_leaves_the_key_to_be_decided(
+    loaded: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    firm = "Bygg i Lund AB"
+    loaded.land(loaded.window(3, [invoice(9, CustomerName=firm, CustomerOrgNr="556677-8899")], day=EXAMPLE_DAY))
+    monkeypatch.setenv("SOFTONE_PSEUDONYMISE", "persons")
+    run("pseudonymise", "--yes")
+    run("backup", str(tmp_path / "it.zip"))
+    assert shows(loaded, firm)
+    pseudonyms = "select payload from raw.customer_invoices where invoice_id = 1 order by fetched_at"
+    stood = loaded.rows(pseudonyms)
+    monkeypatch.setenv("SOFTONE_HASH_KEY", KEY[::-1])
+    for mode in ("persons", "all"):
+        monkeypatch.setenv("SOFTONE_PSEUDONYMISE", mode)
+        said = run("restore", str(tmp_path / "it.zip"), "--force", code=1)
+        assert "published" in said.stdout
+        assert "Out of reach: SOFTONE_HASH_KEY is another one than the pseudonyms of company default" in said.stderr
+        assert loaded.rows(pseudonyms) == stood
+        assert shows(loaded, firm) == (mode == "persons")
+    with (
+        loaded.warehouse.transaction() as connection,
+        pytest.raises(SettingsError, match="SOFTONE_HASH_KEY: is another"),
+    ):
+        Privacy.of(PipelineSettings.load()).begin(connection, "default")
+    run("pseudonymise", "--yes")
+    with loaded.warehouse.transaction() as connection:
+        assert Privacy.of(PipelineSettings.load()).begin(connection, "default") is not None
+
+
+def test_a_restore_of_what_was_written_more_strictly_leaves_it_and_says_so(
+    loaded: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOFTONE_PSEUDONYMISE", "all")
+    run("pseudonymise", "--yes")
+    run("backup", str(tmp_path / "it.zip"))
+    monkeypatch.setenv("SOFTONE_PSEUDONYMISE", "persons")
+    said = run("restore", str(tmp_path / "it.zip"), code=1)
+    assert "SOFTONE_PSEUDONYMISE is persons, but what is stored of company default was written with all" in said.stderr
+    assert loaded.rows("select company, mode from raw.privacy") == [("default", "all")]
+
+
+@pytest.fixture
+def neighbours(loaded: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    """Another company in the same database, whose customers were pseudonymised after the backup."""
+    theirs = invoice(7, CustomerNr="4712", CustomerName="Örjan Ek", CustomerOrgNr="811218-9876")
+    with loaded.warehouse.transaction() as connection:
+        land(connection, company="other", run_id="run", staged=Staged([loaded.window(1, [theirs])], []))
+    monkeypatch.setenv("SOFTONE_COMPANY", "other")
+    with loaded.warehouse.transaction() as connection:
+        rebuild_derived(connection, PipelineSettings.load())
+    run("backup", str(tmp_path / "it.zip"))
+    monkeypatch.setenv("SOFTONE_PSEUDONYMISE", "persons")
+    run("pseudonymise", "--yes")
+    monkeypatch.delenv("SOFTONE_COMPANY")
+    monkeypatch.delenv("SOFTONE_PSEUDONYMISE")
+    return loaded
+
+
+def test_a_restore_hides_another_companys_customers_as_they_were_hidden_here(neighbours: House, tmp_path: Path) -> None:
+    assert not shows(neighbours, "Örjan Ek")
+    said = run("restore", str(tmp_path / "it.zip"), "--force")
+    assert "1 version and 0 payloads in quarantine were pseudonymised" in said.stdout.replace("\n", " ")
+    assert "company other" in said.stdout
+    assert not shows(neighbours, "Örjan Ek")
+    assert neighbours.rows("select company, mode from raw.privacy") == [("other", "persons")]
+    assert neighbours.rows("select company, count(*) from core.invoices group by all order by all") == [
+        ("default", 2),
+        ("other", 1),
+    ]
+
+
+@pytest.mark.parametrize("unknown", ["key", "settings"])
+def test_a_restore_that_cannot_hide_another_companys_customers_tells_who_is_to_mend_it(
+    neighbours: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unknown: str
+) -> None:
+    if unknown == "key":
+        monkeypatch.setenv("SOFTONE_HASH_KEY", KEY[::-1])
+    else:
+        for path in (neighbours.settings.warehouse_path, neighbours.settings.duckdb_path):
+            _damage(path, "damaged")
+    said = run("restore", str(tmp_path / "it.zip"), "--force", code=1)
+    assert "published" in said.stdout
+    assert "company other" in said.stderr
+    assert "Run `softone pseudonymise` with the settings of that company" in said.stderr
+    monkeypatch.setenv("SOFTONE_COMPANY", "other")
+    monkeypatch.setenv("SOFTONE_HASH_KEY", KEY)
+    monkeypatch.setenv("SOFTONE_PSEUDONYMISE", "persons")
+    run("pseudonymise", "--yes")
+    assert not shows(neighbours, "Örjan Ek")
 
 
 def _damage(database: Path, damage: str) -> None:

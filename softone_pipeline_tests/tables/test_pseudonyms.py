@@ -17,7 +17,7 @@ from softone_pipeline.settings import PipelineSettings
 from softone_pipeline.softone import InvoiceAnswer, Pseudonymiser, Window
 from softone_pipeline.softone.pseudonyms import is_person, is_personal_number, ten_digits
 from softone_pipeline.tables.raw.landing import land
-from softone_pipeline.tables.raw.pseudonymising import Privacy, hide_answer, hide_window, rewrite_payloads
+from softone_pipeline.tables.raw.pseudonymising import Privacy, hide_answer, hide_window
 from softone_pipeline.tables.raw.staging import Staged
 from softone_pipeline_tests.invoices import dumps, invoice, row
 from softone_pipeline_tests.oracle import random_invoice, to_json
@@ -205,8 +205,7 @@ def test_another_mode_or_key_is_refused_until_it_is_applied_on_purpose(house: Ho
     with pytest.raises(SettingsError, match="softone pseudonymise"):
         load(house, PERSONS, house.window(2, [invoice(1)]))
     with house.warehouse.transaction() as connection:
-        assert rewrite_payloads(connection, COMPANY, HIDE.payload) == (1, 0)
-        PERSONS.note(connection, COMPANY, HIDE)
+        assert PERSONS.apply(connection, COMPANY) == (1, 0)
     load(house, PERSONS, house.window(2, [invoice(1)]))
     assert [version[:2] for version in house.versions(1)] == [("new", None)]
     with pytest.raises(SettingsError, match="SOFTONE_HASH_KEY"):

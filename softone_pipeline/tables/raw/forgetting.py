@@ -5,22 +5,16 @@ What lies outside the database (Dagster's history, exports) is orchestration's a
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import duckdb
 
-from softone_pipeline.errors import SettingsError, WarehouseAccessError
 from softone_pipeline.softone import Pseudonymiser, customer_nr_of, identity_of, is_pseudonym
 from softone_pipeline.softone.pseudonyms import ten_digits
-from softone_pipeline.tables.raw.pseudonymising import Privacy, rewrite_payloads
-from softone_pipeline.warehouse import Warehouse, open_published
+from softone_pipeline.tables.raw.pseudonymising import rewrite_payloads
 
 # A text as short as this says nothing of anybody by itself, and would be found everywhere.
 _SHORT_NAME = 3
@@ -85,56 +79,6 @@ def forget_customer(
         connection.execute("insert into raw.forgotten values (?, ?, ?, now())", [company, pseudonym, hide.key_check])
     identity = Identity(customer_nr, pseudonym, frozenset(names), frozenset(texts - others))
     return Forgotten(identity, versions, quarantined, was_forgotten)
-
-
-def forgotten_in(warehouse: Warehouse, published: Path) -> list[tuple[Any, ...]] | None:
-    """The rows of raw.forgotten: of the pipeline's own file, or where that cannot be read of its published copy.
-
-    None where neither can be read: then nobody knows.
-    """
-    for path, opened in ((warehouse.path, warehouse.connect_as_it_is), (published, lambda: open_published(published))):
-        with contextlib.suppress(WarehouseAccessError, duckdb.Error):
-            if path.exists():
-                with opened() as connection:
-                    raw = connection.execute(
-                        "select table_name from duckdb_tables() where schema_name = 'raw'"
-                    ).fetchall()
-                    if ("forgotten",) in raw:
-                        return connection.execute(
-                            "select company, pseudonym, key_check, forgotten_at from raw.forgotten"
-                        ).fetchall()
-                    if raw:
-                        # Of a version that could not forget anybody yet.
-                        return []
-    return None
-
-
-def forget_again(
-    connection: duckdb.DuckDBPyConnection, privacy: Privacy, company: str, forgotten: Iterable[tuple[Any, ...]]
-) -> list[str]:
-    """Take out of a restored database whoever was forgotten after the backup was made, of whatever company.
-
-    Raises SettingsError without the key that customers of `company` were forgotten under. Returns the other companies
-    whose customers were forgotten under another key: they still stand in it.
-    """
-    known = set(connection.execute("select company, pseudonym from raw.forgotten").fetchall())
-    since = [row for row in forgotten if row[:2] not in known]
-    if since:
-        connection.executemany("insert into raw.forgotten values (?, ?, ?, ?)", since)
-    left = []
-    # Whatever the mode is now: theirs alone are changed.
-    privacy = dataclasses.replace(privacy, mode="none")
-    for other in sorted({row[0] for row in since}):
-        try:
-            again = privacy.pseudonymiser(connection, other)
-        except SettingsError:
-            if other == company:
-                raise
-            left.append(other)
-        else:
-            assert again is not None
-            rewrite_payloads(connection, other, again.payload)
-    return left
 
 
 def _named(payloads: Iterable[str]) -> tuple[set[str], set[str]]:

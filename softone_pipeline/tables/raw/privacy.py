@@ -1,4 +1,4 @@
-"""raw.privacy and raw.forgotten: the declarations. Read and written by pseudonymising.py."""
+"""raw.privacy and raw.forgotten: the declarations. Read and written by pseudonymising.py, forgetting.py and restoring.py."""
 
 from softone_pipeline.tables.declare import COMPANY
 from softone_pipeline.warehouse import Column, Table

@@ -10,7 +10,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import duckdb
 from pydantic import SecretStr
@@ -53,20 +53,23 @@ class Privacy:
             settings.variable("hash_key"),
         )
 
+    @property
+    def key_check(self) -> str | None:
+        """Tells the key from another. None where nothing is written under it."""
+        if self.mode == "none" or self.key is None:
+            return None
+        return Pseudonymiser(self.mode, self.key.get_secret_value(), ()).key_check
+
     def begin(self, connection: duckdb.DuckDBPyConnection, company: str) -> Pseudonymiser | None:
         """What is to be done to payloads before they are written; None: nothing. Run it in the transaction.
 
         Raises SettingsError when raw was written under another mode or key.
         """
         hide = self.pseudonymiser(connection, company)
-        wanted = (self.mode, hide.key_check if hide and self.mode != "none" else None)
-        found = connection.execute(
-            "select mode, key_check from raw.privacy where company = ?", [company]
-        ).fetchone() or ("none", None)
-        if found != wanted:
-            if _has_payloads(connection, company):
-                raise SettingsError([self._other_than_before(company, found, wanted)])
-            self.note(connection, company, hide)
+        if problem := self.difference(connection, company):
+            raise SettingsError([problem])
+        if written_with(connection, company) != (self.mode, self.key_check):
+            self.note(connection, company)
         return hide if hide and (self.mode != "none" or hide.forgotten) else None
 
     def pseudonymiser(self, connection: duckdb.DuckDBPyConnection, company: str) -> Pseudonymiser | None:
@@ -92,18 +95,37 @@ class Privacy:
             )
         return hide
 
-    def note(self, connection: duckdb.DuckDBPyConnection, company: str, hide: Pseudonymiser | None) -> None:
+    def apply(self, connection: duckdb.DuckDBPyConnection, company: str) -> tuple[int, int]:
+        """Bring what stands into line with the settings. Returns what rewrite_payloads does; run it in a transaction."""
+        hide = self.pseudonymiser(connection, company)
+        changed = rewrite_payloads(connection, company, hide.payload) if hide else (0, 0)
+        self.note(connection, company)
+        return changed
+
+    def tighten(self, connection: duckdb.DuckDBPyConnection, company: str) -> tuple[int, int] | None:
+        """Apply them only where raw was written less strictly; None where it was not.
+
+        Whether to go on with another key than before stays for somebody to decide: until then it is a difference.
+        """
+        mode, key_check = written_with(connection, company)
+        if not is_stricter(self.mode, mode):
+            return None
+        changed = self.apply(connection, company)
+        if key_check is not None:
+            connection.execute("update raw.privacy set key_check = ? where company = ?", [key_check, company])
+        return changed
+
+    def note(self, connection: duckdb.DuckDBPyConnection, company: str) -> None:
         """Write down that raw is from now on written with this mode and key."""
         connection.execute("delete from raw.privacy where company = ?", [company])
-        connection.execute(
-            "insert into raw.privacy values (?, ?, ?, now())",
-            [company, self.mode, hide.key_check if hide and self.mode != "none" else None],
-        )
+        connection.execute("insert into raw.privacy values (?, ?, ?, now())", [company, self.mode, self.key_check])
 
-    def _other_than_before(
-        self, company: str, found: tuple[str, str | None], wanted: tuple[str, str | None]
-    ) -> SettingProblem:
-        if found[0] == wanted[0]:
+    def difference(self, connection: duckdb.DuckDBPyConnection, company: str) -> SettingProblem | None:
+        """What raw was written with that is not what the settings say; None where it is, or where nothing stands."""
+        mode, key_check = written_with(connection, company)
+        if (mode, key_check) == (self.mode, self.key_check) or not _has_payloads(connection, company):
+            return None
+        if mode == self.mode:
             return SettingProblem(
                 self.key_setting,
                 f"is another one than the pseudonyms of company {company} were made with: every customer would get a new "
@@ -111,9 +133,20 @@ class Privacy:
             )
         return SettingProblem(
             self.mode_setting,
-            f"is {wanted[0]}, but what is stored of company {company} was written with {found[0]}. Run "
+            f"is {self.mode}, but what is stored of company {company} was written with {mode}. Run "
             "`softone pseudonymise` once to bring it into line, or set it back",
         )
+
+
+def is_stricter(mode: Mode, other: Mode) -> bool:
+    modes = get_args(Mode)
+    return modes.index(mode) > modes.index(other)
+
+
+def written_with(connection: duckdb.DuckDBPyConnection, company: str) -> tuple[Mode, str | None]:
+    """The mode that raw was written with, and what tells its key from another."""
+    found = connection.execute("select mode, key_check from raw.privacy where company = ?", [company]).fetchone()
+    return (found[0], found[1]) if found else ("none", None)
 
 
 def hide_window(hide: Pseudonymiser | None, window: Window) -> Window:
@@ -176,7 +209,8 @@ def rewrite_payloads(
             )
     connection.execute("drop table payload_rewritten")
     if versions:
-        connection.execute("delete from core.build_state where company = ?", [company])
+        # Not deleted: with what it keeps, another company's refresh derives this one's tables as well.
+        connection.execute("update core.build_state set sql_digest = '' where company = ?", [company])
     return versions, quarantined
 
 
