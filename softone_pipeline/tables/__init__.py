@@ -13,12 +13,13 @@ from softone_pipeline.tables.mart.vat_return_draft import VAT_RETURN_DRAFT
 from softone_pipeline.tables.mart.vat_summary import VAT_SUMMARY
 from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
 from softone_pipeline.tables.raw.fetched_days import FETCHED_DAYS
+from softone_pipeline.tables.raw.fetches import FETCHES
 from softone_pipeline.tables.raw.payment_search import PAYMENT_SEARCH
 from softone_pipeline.tables.raw.payment_status import PAYMENT_STATUS
 from softone_pipeline.tables.raw.privacy import FORGOTTEN, PRIVACY
 from softone_pipeline.tables.raw.quarantine import QUARANTINE
 
-RAW_TABLES = (CUSTOMER_INVOICES, QUARANTINE, FETCHED_DAYS, PAYMENT_STATUS, PAYMENT_SEARCH, PRIVACY, FORGOTTEN)
+RAW_TABLES = (CUSTOMER_INVOICES, QUARANTINE, FETCHED_DAYS, FETCHES, PAYMENT_STATUS, PAYMENT_SEARCH, PRIVACY, FORGOTTEN)
 CORE_TABLES = (INVOICES, INVOICE_ROWS, BUILD_STATE)
 # In the order in which they are built: the return draft reads the summary.
 MART_TABLES = (VAT_SUMMARY, VAT_RETURN_DRAFT, CUSTOMER_BALANCE)

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 # Counts up when a raw table's shape changes; `_MIGRATIONS[n]` brings raw from version n to n + 1. Facts cannot be
 # fetched again, so they are migrated step by step; derived tables are made anew from them and need no step.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (
         # Until then nothing was pseudonymised: what stands is as it was received.
@@ -40,6 +40,26 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
         insert into raw.privacy
         select company, 'none', null, now()
         from (select company from raw.customer_invoices union select company from raw.quarantine)
+        """,
+    ),
+    2: (
+        # Until then only the newest fetch of each day was kept: of the earlier ones there is what they wrote.
+        """
+        create table raw.fetches (company varchar, fetched_at timestamptz, run_id varchar)
+        """,
+        """
+        insert into raw.fetches
+        select distinct on (company, (fetched_at at time zone 'Europe/Stockholm')::date) company, fetched_at, run_id
+        from (
+            select company, fetched_at, run_id from raw.fetched_days
+            union
+            select company, fetched_at, run_id from raw.customer_invoices
+            union
+            select company, fetched_at, run_id from raw.quarantine
+            union
+            select company, superseded_at, null from raw.customer_invoices where superseded_at is not null
+        )
+        order by company, (fetched_at at time zone 'Europe/Stockholm')::date, fetched_at, run_id nulls last
         """,
     ),
 }

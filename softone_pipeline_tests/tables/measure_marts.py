@@ -173,6 +173,9 @@ def measure(invoices: int, folder: Path) -> dict[str, tuple[float, float]]:
             "insert into raw.fetched_days select 'default', partition_date, max(fetched_at), count(*), true, false, 'measured' "
             "from raw.customer_invoices group by partition_date"
         )
+        connection.execute(
+            "insert into raw.fetches select distinct company, fetched_at, 'measured' from raw.fetched_days"
+        )
     seconds: dict[str, tuple[float, float]] = {}
     for table in MART_TABLES:
         with warehouse.transaction() as connection:

@@ -24,6 +24,7 @@ RUNBOOK = (Path(softone_pipeline.__file__).parent / "docs" / "runbook.md").read_
 MOMENTS = {
     "raw.customer_invoices": ("fetched_at", "superseded_at"),
     "raw.fetched_days": ("fetched_at",),
+    "raw.fetches": ("fetched_at",),
     "raw.quarantine": ("fetched_at",),
 }
 

@@ -25,6 +25,17 @@ def test_an_unchanged_day_writes_nothing(house: House) -> None:
     assert house.rows("select count(*), max(run_id) from raw.customer_invoices") == [(2, "first")]
 
 
+def test_each_batch_is_remembered_once_and_takes_up_no_room_of_its_own(house: House) -> None:
+    for hour in range(30):
+        house.land(house.window(hour, [invoice(1)]), house.window(hour + 0.1, [], day=NEXT_DAY), run_id=f"{hour}")
+    # what is landed again was asked for once
+    house.land(house.window(29, [invoice(1)]), run_id="again")
+    assert house.rows("select fetched_at, run_id from raw.fetches order by all") == [
+        (at(hour), f"{hour}") for hour in range(30)
+    ]
+    assert house.rows("select count(distinct row_group_id) from pragma_storage_info('raw.fetches')") == [(1,)]
+
+
 def test_a_changed_invoice_keeps_its_old_version(house: House) -> None:
     house.land(house.window(1, [invoice(1)]))
     house.land(house.window(2, [invoice(1, CustomerName="Åsa Öberg")]))

@@ -34,8 +34,11 @@ from softone_pipeline.softone import (
     Window,
 )
 from softone_pipeline.softone.dates import read_day
+from softone_pipeline.tables import RAW_TABLES
+from softone_pipeline.tables.raw import landing
 from softone_pipeline.tables.raw.loading import load_days
 from softone_pipeline.tables.raw.payments import PaymentsLoaded, load_payments
+from softone_pipeline.tables.raw.staging import Staged
 from softone_pipeline.warehouse import publish
 from softone_pipeline_tests import oracle
 from softone_pipeline_tests.invoices import invoice, row
@@ -742,6 +745,74 @@ def test_the_balance_can_be_asked_for_as_it_was_known_at_an_earlier_moment(house
     assert house.rows(f"from mart.customer_balance_as_known(timestamptz '{at(0)}')") == []
 
 
+def test_without_search_an_earlier_balance_is_as_of_the_newest_fetch_by_then_though_nothing_had_changed(
+    house: House,
+) -> None:
+    wires = [wire_of(1, TODAY), wire_of(2, TODAY - dt.timedelta(days=1), DueDate="2026-03-08")]
+    seen = {}
+    for hour in (1, 9 * 24, 9 * 24 + 3, 50 * 24):
+        land(house, hour, wires)
+        house.refresh()
+        seen[hour + 2] = house.rows("from mart.customer_balance order by all")
+    # the invoice that was due on 8 March is late on the tenth only
+    assert [rows[0][1] for rows in seen.values()] == [at(hour).date() for hour in seen]
+    assert len({str(rows) for rows in seen.values()}) == 3
+    for hour, rows in seen.items():
+        assert house.rows(f"from mart.customer_balance_as_known(timestamptz '{at(hour)}') order by all") == rows
+    assert house.rows("from mart.customer_balance_as_known(null) order by all") == seen[50 * 24 + 2]
+    # one row a batch, and none of an invoice was written again
+    assert house.rows("select * exclude (run_id) from raw.fetches order by all") == [
+        (COMPANY, at(hour - 2)) for hour in seen
+    ]
+    assert house.rows("select count(*) from raw.customer_invoices") == [(2,)]
+
+
+def _as_of(house: House, hour: float) -> list[dt.date]:
+    return [
+        day
+        for (day,) in house.rows(
+            f"select distinct as_of from mart.customer_balance_as_known(timestamptz '{at(hour)}') order by all"
+        )
+    ]
+
+
+def test_a_window_that_is_written_late_puts_no_as_of_back(house: House) -> None:
+    land(house, 1, [wire_of(1, TODAY)])
+    land(house, 240, [wire_of(1, TODAY)])
+    # asked for before the second, written after it
+    land(house, 100, [wire_of(2, TODAY - dt.timedelta(days=1))])
+    assert [_as_of(house, hour) for hour in (0, 2, 99, 101, 239, 241, 1000)] == [
+        [], *([at(hour).date()] for hour in (1, 1, 100, 100, 240, 240)),
+    ]  # fmt: skip
+
+
+def test_a_batch_that_is_asked_for_over_midnight_is_known_from_both_days_on(house: House) -> None:
+    # 23:10, 23:30, 00:30 and 00:50 in Stockholm
+    windows = [
+        house.window(hour, [invoice(number, day=day)], day=day)
+        for number, hour in enumerate((22.2, 22.5, 23.5, 23.8))
+        for day in [TODAY + dt.timedelta(days=number)]
+    ]
+    house.land(*windows)
+    assert [_as_of(house, hour) for hour in (22.1, 22.3, 22.9, 23.4, 23.6, 24)] == [
+        [], *([dt.date(2026, 3, day)] for day in (1, 1, 1, 2, 2)),
+    ]  # fmt: skip
+    # what was asked for by its id was fetched as well: 00:20 the next night
+    house.land(house.window(45.9 + 1 / 12, [], day=TODAY))
+    house.land(house.window(46.8, [], day=TODAY + dt.timedelta(days=1)))
+    assert house.asked_by_id
+    assert [_as_of(house, hour) for hour in (46.9, 47.4)] == [[dt.date(2026, 3, 2)], [dt.date(2026, 3, 3)]]
+
+
+def test_each_companys_as_of_is_its_own(house: House) -> None:
+    land(house, 1, [wire_of(1, TODAY)])
+    with house.warehouse.transaction() as connection:
+        staged = Staged([house.window(240, [invoice(1, day=TODAY)], day=TODAY)])
+        landing.land(connection, company="other", run_id="run", staged=staged)
+    found = house.rows(f"select company, as_of from mart.receivables_as_known(timestamptz '{at(300)}') order by all")
+    assert found == [(COMPANY, at(1).date()), ("other", at(240).date())]
+
+
 def test_the_published_copy_answers_for_earlier_moments_too(house: House) -> None:
     land(house, 1, [wire_of(1, TODAY)])
     search = FakeSearch()
@@ -919,3 +990,28 @@ def test_a_401_for_search_alone_is_a_right_that_is_missing_and_no_failed_login(
         loaded = load_payments(client, house.warehouse, company=COMPANY, run_id="r", today=TODAY)
     assert loaded.reason is not None
     assert "Åtkomst nekad" in loaded.reason
+
+
+def _let_days_pass(house: House, days: int) -> None:
+    """All that was asked for so far was asked for so many days earlier."""
+    with house.warehouse.transaction() as connection:
+        connection.execute("set timezone = 'Europe/Stockholm'")
+        for table in RAW_TABLES:
+            for column in table.columns:
+                if column.type == "TIMESTAMPTZ":
+                    connection.execute(
+                        f"update {table.qualified_name} set {column.name} = {column.name} - interval {days} day"
+                    )
+
+
+def test_without_search_every_load_is_remembered_by_its_day(house: House, erp: Any) -> None:
+    _, client = erp("search-missing")
+    for days_until_the_next in (6, 41, 0):
+        _load_company(house, client)
+        _let_days_pass(house, days_until_the_next)
+    (today,) = house.rows("select distinct as_of from mart.customer_balance")[0]
+    evenings = {48: None, 47: 47, 46: 47, 42: 47, 41: 41, 40: 41, 1: 41, 0: 0}
+    for days_ago, loaded_days_ago in evenings.items():
+        evening = f"timestamptz '{today - dt.timedelta(days=days_ago)} 23:59:59 Europe/Stockholm'"
+        found = house.rows(f"select distinct as_of from mart.customer_balance_as_known({evening})")
+        assert found == ([] if loaded_days_ago is None else [(today - dt.timedelta(days=loaded_days_ago),)]), evening

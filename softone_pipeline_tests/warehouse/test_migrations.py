@@ -81,6 +81,47 @@ def test_a_file_of_version_1_keeps_its_history_and_gets_todays_tables(
         Privacy().begin(connection, "default")
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_that_kept_no_fetches_gets_those_that_it_still_knows_of(warehouse: Warehouse, version: int) -> None:
+    _version_1(warehouse.path)
+    if version == 2:
+        with warehouse.connect() as connection:
+            connection.execute("drop table raw.fetches")
+            connection.execute("update raw.warehouse_version set version = 2")
+    with duckdb.connect(str(warehouse.path)) as connection:
+        connection.execute("set timezone = 'Europe/Stockholm'")
+        connection.execute(
+            """
+            update raw.customer_invoices set superseded_at = '2026-03-05 00:30', end_reason = 'missing'
+            where invoice_id = 12677557;
+            insert into raw.quarantine values ('default', '2026-02-23', '2026-03-07 06:00', 'quarantined', 8, 'f', 'r', '{}');
+            insert into raw.fetched_days values
+                ('default', '2026-02-23', '2026-03-09 06:00', 1, true, false, 'newest'),
+                ('default', '2026-02-22', '2026-03-09 05:00', 0, true, false, 'earlier'),
+                ('other', '2026-02-22', '2026-03-08 05:00', 0, true, false, 'other');
+            """
+        )
+    with warehouse.connect() as connection:
+        connection.execute("set timezone = 'Europe/Stockholm'")
+        assert connection.execute(
+            "select company, strftime(fetched_at, '%d %H:%M'), run_id from raw.fetches order by all"
+        ).fetchall() == [
+            ("default", "01 06:00", "a run of then"),
+            ("default", "02 06:00", "a run of then"),
+            # what ended it as missing was asked for by its id, by a run that is not known
+            ("default", "05 00:30", None),
+            ("default", "07 06:00", "quarantined"),
+            ("default", "09 05:00", "earlier"),
+            ("other", "08 05:00", "other"),
+        ]
+        as_known = (
+            "select distinct day(as_of) from mart.receivables_as_known(timestamptz '2026-03-{} Europe/Stockholm')"
+        )
+        for moment, day in {"01 05:59": None, "01 07:00": 1, "04 23:00": 2, "06 12:00": 5, "10 12:00": 9}.items():
+            found = connection.execute(as_known.format(moment + ":00")).fetchall()
+            assert found == ([] if day is None else [(day,)])
+
+
 def test_a_migrated_file_is_kept_as_it_was(warehouse: Warehouse) -> None:
     history = _version_1(warehouse.path)
     with warehouse.connect():

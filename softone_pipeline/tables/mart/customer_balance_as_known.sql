@@ -3,7 +3,8 @@
 --     from mart.customer_balance_as_known(timestamptz '2026-02-28 18:00:00 Europe/Stockholm')
 --
 -- answers what the pipeline knew by that evening: an invoice, a change or a payment that was fetched later is not in
--- it, and one that has gone missing since then is. as_of is the day of the last complete Search until then.
+-- it, and one that has gone missing since then is. as_of is the day of the last complete Search until then;
+-- without one, of the newest fetch until then.
 create or replace macro mart.customer_balance_as_known(as_known_at) as table
 select
     company,

@@ -3,25 +3,17 @@
 --
 --     from mart.receivables_as_known(timestamptz '2026-02-28 18:00:00 Europe/Stockholm') where customer_nr = '11357'
 --
--- Now is read from core. An earlier moment is read from raw's versions, for core holds only the newest.
+-- Now is read from core. An earlier moment is read from raw's versions, for core holds only the newest. as_of is the
+-- Stockholm day of the last complete Search until the moment; without one, of the newest fetch until then.
 create or replace macro mart.receivables_as_known(as_known_at) as table
 with
--- raw.fetched_days forgets all but a day's newest fetch, so versions bear witness to earlier ones as well
-fetched as (
-    select company, fetched_at from raw.fetched_days
-    union all
-    select company, fetched_at from raw.customer_invoices
-    union all
-    select company, superseded_at from raw.customer_invoices
-),
-
 as_of as (
     select
         company,
         (coalesce(last_search.asked_at, last_fetch.fetched_at) at time zone 'Europe/Stockholm')::date as as_of
     from (
         select company, max(fetched_at) as fetched_at
-        from fetched
+        from raw.fetches
         where fetched_at <= coalesce(as_known_at::timestamptz, 'infinity'::timestamptz)
         group by company
     ) as last_fetch

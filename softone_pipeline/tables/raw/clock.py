@@ -18,6 +18,7 @@ _TOLERANCE = dt.timedelta(minutes=5)
 _NEWEST = """
 select greatest(
     (select max(fetched_at) from raw.fetched_days where company = $company),
+    (select max(fetched_at) from raw.fetches where company = $company),
     (select greatest(max(fetched_at), max(superseded_at)) from raw.customer_invoices where company = $company),
     (select max(fetched_at) from raw.quarantine where company = $company),
     (select greatest(max(as_of), max(superseded_at)) from raw.payment_status where company = $company),
