@@ -68,8 +68,9 @@ _FACTS = "raw"
 _OWNER_ONLY = 0o600
 # DuckDB's own, in rows.
 _ROW_GROUP = 122_880
-# Two months' mornings. Joining is the dearest part of a morning where there are many invoices.
-_SPARE_ROW_GROUPS = 64
+# Each takes up a quarter of a megabyte. In a table that would fit one, joining costs nothing; where there are many invoices
+# it is the dearest part of a morning, and is put off for two months' mornings.
+_SPARE_ROW_GROUPS_OF_SMALL, _SPARE_ROW_GROUPS = 8, 64
 
 _VERSION = Table(
     schema=_FACTS,
@@ -158,14 +159,14 @@ class Warehouse:
                 connection.close()
 
     @contextmanager
-    def transaction(self, *, compact: Table | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    def transaction(self, *, compact: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Like `connect`, in one transaction: all of it is written, or nothing.
 
-        `compact`: every load leaves a small row group in each table that it writes to. Once this table has many of them,
-        some are joined on the way out, in all tables.
+        `compact`: every load leaves a small row group in each table that it writes to. Once one of the tables has many of
+        them, some are joined on the way out, in all tables.
         """
         with self.connect() as connection:
-            if compact is not None and _is_scattered(connection, compact):
+            if compact and any(_is_scattered(connection, table) for table in self.tables):
                 connection.execute("set max_vacuum_tasks = 4")
             with _transaction(connection):
                 yield connection
@@ -324,8 +325,12 @@ def _is_scattered(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
     """Whether a table has many more row groups than its rows need."""
     row = connection.execute(
         f"""
-        select count(distinct row_group_id) > {_SPARE_ROW_GROUPS} + (select count(*) // {_ROW_GROUP} from {table.qualified_name})
+        with needed as (select count(*) // {_ROW_GROUP} as row_groups from {table.qualified_name})
+
+        select count(distinct row_group_id) - any_value(needed.row_groups)
+            > any_value(if(needed.row_groups = 0, {_SPARE_ROW_GROUPS_OF_SMALL}, {_SPARE_ROW_GROUPS}))
         from pragma_storage_info('{table.qualified_name}')
+        cross join needed
         """
     ).fetchone()
     return row == (True,)

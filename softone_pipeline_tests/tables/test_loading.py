@@ -16,6 +16,7 @@ from softone_pipeline.softone import Mode, SoftOneClient, Window
 from softone_pipeline.tables import MACROS, TABLES
 from softone_pipeline.tables.raw import loading
 from softone_pipeline.tables.raw.loading import load_days
+from softone_pipeline.tables.raw.payments import load_payments
 from softone_pipeline.tables.raw.pseudonymising import Privacy
 from softone_pipeline.warehouse import Warehouse
 from softone_pipeline.warehouse import connection as connection_room
@@ -31,7 +32,7 @@ def test_many_small_loads_do_not_leave_the_database_in_small_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_days: int
 ) -> None:
     monkeypatch.setattr(loading, "_BATCH_DAYS", batch_days)
-    monkeypatch.setattr(connection_room, "_SPARE_ROW_GROUPS", 4)
+    monkeypatch.setattr(connection_room, "_SPARE_ROW_GROUPS_OF_SMALL", 4)
     warehouse = Warehouse(tmp_path / "x_pipeline.duckdb", TABLES, macros=MACROS)
     mornings = 12
     with (
@@ -52,6 +53,25 @@ def test_many_small_loads_do_not_leave_the_database_in_small_pieces(
         ).fetchall()[0]
     assert days > mornings / 2
     assert row_groups <= 5
+
+
+def test_mornings_on_which_nothing_changed_let_the_file_grow_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_room, "_SPARE_ROW_GROUPS_OF_SMALL", 2)
+    warehouse = Warehouse(tmp_path / "x_pipeline.duckdb", TABLES, macros=MACROS)
+    days = [DAY + dt.timedelta(days=n) for n in range(3)]
+    sizes = []
+    with (
+        Sandbox(Company(first_day=days[0], last_day=days[-1], invoices_per_day=4)) as sandbox,
+        SoftOneClient(_settings(sandbox)) as client,
+    ):
+        for morning in range(14):
+            list(load_days(client, warehouse, company="default", run_id=f"{morning}", days=days))
+            searched = load_payments(client, warehouse, company="default", run_id=f"{morning}", today=days[-1])
+            assert searched.is_complete
+            sizes.append(warehouse.path.stat().st_size)
+    assert max(sizes[7:]) <= max(sizes[:7])
 
 
 class LockedOut(SoftOneClient):

@@ -18,7 +18,6 @@ from softone_pipeline.errors import WindowError, told_together
 from softone_pipeline.readable import counted
 from softone_pipeline.softone import InvoiceAnswer, SoftOneClient, Window
 from softone_pipeline.tables.raw.clock import refuse_future
-from softone_pipeline.tables.raw.customer_invoices import CUSTOMER_INVOICES
 from softone_pipeline.tables.raw.landing import DayLanded, Landed, land
 from softone_pipeline.tables.raw.pseudonymising import Privacy, hide_answer, hide_window
 from softone_pipeline.tables.raw.staging import Staged
@@ -135,8 +134,7 @@ class _Writer:
         while batch.windows:
             with contextlib.ExitStack() as stack:
                 # Once a load is enough to tidy up, and to look at the clock.
-                compact = CUSTOMER_INVOICES if batch.is_first else None
-                connection = stack.enter_context(self.warehouse.transaction(compact=compact))
+                connection = stack.enter_context(self.warehouse.transaction(compact=batch.is_first))
                 if batch.is_first:
                     refuse_future(connection, self.company, dt.datetime.now(dt.UTC))
                 landed = self._land(connection, staged)
