@@ -235,6 +235,12 @@ _KINDS = (
         "Filter answers only on /Economy/CustomerInvoices/Filter",
         by_default="always",
     ),
+    FaultKind(
+        "dates-as-instants",
+        "route",
+        "dates are compared as instants, and those asked for are UTC's: a day's midnight comes with the day before",
+        by_default="always",
+    ),
     FaultKind("filter-missing", "route", "Filter answers on neither of its paths (404)", by_default="always"),
 )
 

@@ -5,6 +5,7 @@ What is answered is server.py's.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
 import socket
@@ -58,10 +59,10 @@ class Asked:
         value = self.get(name)
         return None if value is None else str(value)
 
-    def moment(self, name: str) -> str | None:
+    def moment(self, name: str, zone: dt.tzinfo | None) -> str | None:
         """Raises ValueError for what is no date."""
         text = self.text(name)
-        return None if text is None else normal_moment(text)
+        return None if text is None else normal_moment(text, zone)
 
     @property
     def key(self) -> str:

@@ -146,9 +146,13 @@ class Query:
     voucher: bool = False
 
 
-def normal_moment(text: str) -> str:
-    """A date or date-time as asked for, as a local ISO date-time. Raises ValueError for anything else."""
+def normal_moment(text: str, zone: dt.tzinfo | None = None) -> str:
+    """A date or date-time as asked for (of `zone`, where it has none itself), as a local ISO date-time.
+
+    Raises ValueError for anything else.
+    """
     moment = dt.datetime.fromisoformat(text.strip())
+    moment = moment.replace(tzinfo=moment.tzinfo or zone)
     if moment.tzinfo is not None:
         moment = moment.astimezone(STOCKHOLM).replace(tzinfo=None)
     return moment.isoformat()

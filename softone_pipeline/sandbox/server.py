@@ -351,12 +351,13 @@ class Sandbox:
     # Filter and Search
 
     def _filter(self, asked: Asked) -> Answer:
+        zone = self._zone_asked_in()
         try:
             query = Query(
                 invoice_id=asked.text("InvoiceId"),
                 number=asked.text("Number"),
-                first=asked.moment("InvoiceDateFrom"),
-                last=asked.moment("InvoiceDateTo"),
+                first=asked.moment("InvoiceDateFrom", zone),
+                last=asked.moment("InvoiceDateTo", zone),
                 preliminary=asked.flag("IncludePreliminary"),
                 voucher=asked.flag("IncludeVoucher"),
             )
@@ -364,7 +365,7 @@ class Sandbox:
             return json_answer(400, {"Message": "The request is invalid: a date cannot be read."})
         found = self.company.select(query)
         page, size = integer(asked.get("PageNumber")), integer(asked.get("PageNrOfRecords"))
-        answer = Answer()
+        answer = Answer(faults=["dates-as-instants"] if zone and query.first else [])
         if page is not None and page < 0:
             return json_answer(400, {"Message": "PageNumber kan inte vara negativt."})
         if size is not None and size > 0:
@@ -381,12 +382,13 @@ class Sandbox:
             return json_answer(404, _NO_RESOURCE, "search-missing")
         if "search-forbidden" in self._chance.faults:
             return json_answer(403, "Behörighet saknas för Search.", "search-forbidden")
+        zone = self._zone_asked_in()
         try:
             found = self.company.look_up(
                 number=asked.text("Number"),
                 customer_number=asked.text("CustomerNr"),
-                first=asked.moment("InvoiceDateFrom"),
-                last=asked.moment("InvoiceDateTo"),
+                first=asked.moment("InvoiceDateFrom", zone),
+                last=asked.moment("InvoiceDateTo", zone),
                 fully_paid=None if asked.get("FullyPaid") is None else asked.flag("FullyPaid"),
                 preliminary=asked.flag("IncludePreliminary"),
                 voucher=asked.flag("IncludeVoucherStatus") or asked.flag("IncludeVoucher"),
@@ -396,6 +398,10 @@ class Sandbox:
             return json_answer(400, {"Message": "The request is invalid."})
         found = found[:most] if most > 0 else found
         return self._list(Answer(), found, self._found_text)
+
+    def _zone_asked_in(self) -> dt.tzinfo | None:
+        """The zone of asked moments that have none."""
+        return dt.UTC if "dates-as-instants" in self._chance.faults else None
 
     def _list(
         self,

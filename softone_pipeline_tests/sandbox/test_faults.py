@@ -430,6 +430,17 @@ def test_dates_with_zone_mean_the_same_stockholm_day(call: Call, shared_company:
     assert {"Z", "+01:00", "-05:00"} <= forms.keys()
 
 
+def test_dates_as_instants_bring_a_day_with_the_day_before(call: Call, shared_company: Company) -> None:
+    caller = call("dates-as-instants")
+    days = sorted({i["InvoiceDate"][:10] for i in shared_company.invoices() if i["InvoiceDate"]})
+    day = next(day for day in days if str(dt.date.fromisoformat(day) - dt.timedelta(days=1)) in days)
+    before = dt.date.fromisoformat(day) - dt.timedelta(days=1)
+    asked: dict[str, Any] = {"InvoiceDateFrom": f"{before}T00:00:00", "InvoiceDateTo": f"{before}T23:59:59"}
+    brought = caller.filter(**asked).json()
+    assert {i["InvoiceDate"][:10] for i in brought if i["InvoiceDate"]} == {day}
+    assert fired(caller) == {"dates-as-instants": 1}
+
+
 @pytest.mark.parametrize("fault", ["quoted-numbers", "unknown-fields", "missing-fields", "dates-with-zone"])
 def test_content_faults_choose_some_invoices_and_always_the_same(
     call: Call, shared_company: Company, fault: str

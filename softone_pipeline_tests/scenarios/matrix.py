@@ -48,6 +48,8 @@ PASSING: tuple[tuple[str, ...], ...] = (
     ("unknown-fields:rate=0.5",),
     ("missing-fields:rate=0.5",),
     ("dates-with-zone:rate=0.5",),
+    ("dates-as-instants",),
+    ("dates-as-instants", "dates-with-zone:rate=1"),
     # pages
     ("page-base-1",),
     ("page-0-as-1",),
