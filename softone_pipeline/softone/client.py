@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -250,40 +251,35 @@ class SoftOneClient:
         include_preliminary = self._settings.include_preliminary
         meter = Meter(self._meter)
         fail = functools.partial(WindowError, company=self._settings.company, first_day=first_day, last_day=last_day)
-        # A server that compares dates with zones brings a day's first hours, and so its midnight, with the day before.
-        wider = _more_on_either_side(first_day, last_day, _ONE_DAY)
-        question: _Question | None = None
-        reading: Reading | None = None
+        question = self._question(first_day, last_day, include_preliminary, meter, halt)
         try:
-            for asked in (wider,) if self._days_are_mixed else (days, wider):
-                question = self._question(*asked, include_preliminary, meter, halt)
-                reading = self._read_days(question, *asked, meter, halt)
-                if not self._may_lack_some(reading, *asked):
-                    break
+            reading = self._read_days(question, first_day, last_day, meter, halt)
+            invoices = list(reading.invoices.values())
+            if self._may_lack_some(invoices, first_day, last_day):
+                # A server that compares instants brings a day's first hours, and so its midnight, with the day before.
+                wider = _more_on_either_side(first_day, last_day, _ONE_DAY)
+                question = self._question(*wider, include_preliminary, meter, halt)
+                found = self._read_days(question, *wider, meter, halt).invoices.values()
+                # What has no date belongs to the days that bring it.
+                invoices = [*filter(_is_undated, invoices), *itertools.filterfalse(_is_undated, found)]
         except RequestError as error:
             # That no page can be had at all is nothing about this one.
             is_general = isinstance(error, EndpointNotFoundError | NoConnectionError)
-            raise fail(
-                str(error), page=question.page if question else None, to_do=error.to_do if is_general else None
-            ) from error
+            raise fail(str(error), page=question.page, to_do=error.to_do if is_general else None) from error
         except MovingPagesError:
-            reading = None
-        if reading is None:
             raise UnstableWindowError(
                 f"its pages kept moving in {MOST_READINGS} readings. Read it again when the ERP is less "
                 f"busy, or in smaller windows, or set a larger {self._settings.variable('page_size')}.",
                 company=self._settings.company,
                 first_day=first_day,
                 last_day=last_day,
-            )
+            ) from None
         return Window(
             first_day=first_day,
             last_day=last_day,
             asked_at=reading.asked_at,
             include_preliminary=include_preliminary,
-            invoices=tuple(
-                invoice.received for invoice in reading.invoices.values() if _belongs(invoice, first_day, last_day)
-            ),
+            invoices=tuple(invoice.received for invoice in invoices if _belongs(invoice, first_day, last_day)),
             traffic=meter.so_far,
         )
 
@@ -302,9 +298,9 @@ class SoftOneClient:
             note=question.note,
         )
 
-    def _may_lack_some(self, reading: Reading, first_day: dt.date, last_day: dt.date) -> bool:
+    def _may_lack_some(self, brought: Iterable[PageInvoice], first_day: dt.date, last_day: dt.date) -> bool:
         """Whether invoices of these days may be found only under the days beside them. Remembers what the dates are like."""
-        dates = [invoice.day for invoice in reading.invoices.values() if invoice.day is not None]
+        dates = [invoice.day for invoice in brought if invoice.day is not None]
         if any(day.has_zone or not first_day <= day.stockholm <= last_day for day in dates):
             self._days_are_mixed = True
         elif dates and self._days_are_mixed is None:
@@ -401,6 +397,10 @@ def _belongs(invoice: PageInvoice, first_day: dt.date, last_day: dt.date) -> boo
     if day is None or first_day <= day <= last_day:
         return True
     return invoice.day is not None and first_day <= invoice.day.written <= last_day
+
+
+def _is_undated(invoice: PageInvoice) -> bool:
+    return invoice.day is None
 
 
 def _has_dates(window: Window) -> bool:

@@ -178,7 +178,9 @@ class MeteredTransport(httpx.BaseTransport):
             response = self._inner.handle_request(request)
             if not isinstance(response.stream, httpx.SyncByteStream):
                 raise TypeError("the transport is not a synchronous one")
-            response.stream = _CountedStream(response.stream, task.meter, at_the_end.pop_all())
+            # One that came whole, from a transport that is no network, is not read again and so never closed.
+            if not response.is_closed:
+                response.stream = _CountedStream(response.stream, task.meter, at_the_end.pop_all())
         return response
 
     def close(self) -> None:

@@ -561,6 +561,7 @@ def test_a_transport_can_be_given_instead_of_the_network(erp: FakeErp) -> None:
     with SoftOneClient(settings_for(erp), transport=httpx.MockTransport(respond)) as client:
         assert client.read_window(DAY, DAY).invoices == ()
         assert client.traffic.requests == 3
+        assert len(list(client.read_windows(DAYS))) == len(DAYS)
     assert erp.asked == []
 
 
