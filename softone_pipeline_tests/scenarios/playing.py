@@ -233,7 +233,9 @@ class _Plant:
 def _count(sandbox: Sandbox, outcome: Outcome) -> None:
     outcome.fired = sandbox.faults_fired()
     del outcome.fired[NO_SEARCH]
-    outcome.windows = len({r.body["InvoiceDateFrom"] for r in sandbox.log if r.body.get("InvoiceDateFrom")})
+    asked = {tuple(str(r.body.get(f"InvoiceDate{end}"))[:10] for end in ("From", "To")) for r in sandbox.log}
+    # Where dates carry a zone the days beside are asked for as well: that is the same window.
+    outcome.windows = sum(first == last != "None" for first, last in asked)
     outcome.most_pages = _most_pages(sandbox)
 
 
