@@ -51,6 +51,7 @@ _CHECK_INVOICES = 5
 _ONE_DAY = dt.timedelta(days=1)
 # What is likelier to have invoices than a day.
 _AROUND = dt.timedelta(days=366)
+# Windows without a date that wait for one of another to tell what they mean.
 _MOST_HELD = 31
 # Read while the caller writes what it was given: about what it writes at once.
 _READ_AHEAD_BYTES = 32_000_000

@@ -162,11 +162,11 @@ class Warehouse:
     def transaction(self, *, compact: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Like `connect`, in one transaction: all of it is written, or nothing.
 
-        `compact`: every load leaves a small row group in each table that it writes to. Once one of the tables has many of
-        them, some are joined on the way out, in all tables.
+        `compact`: every load leaves a small row group in each table that it writes to. Once one that holds facts has many of
+        them (those derived from it have no more), some are joined on the way out, in all tables.
         """
         with self.connect() as connection:
-            if compact and any(_is_scattered(connection, table) for table in self.tables):
+            if compact and any(_is_scattered(connection, table) for table in self.tables if table.schema == _FACTS):
                 connection.execute("set max_vacuum_tasks = 4")
             with _transaction(connection):
                 yield connection
